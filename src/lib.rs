@@ -1,1 +1,4 @@
 //! Distributed locks over independent Redis masters.
+
+pub mod error;
+mod node;
