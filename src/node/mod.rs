@@ -1,5 +1,4 @@
 //! One Redis master: its address, the set-up of a connection, the wire format and the connection itself.
 
-pub(crate) mod address;
-pub(crate) mod setup;
-pub(crate) mod stream;
+pub(crate) mod command;
+pub(crate) mod resp;
