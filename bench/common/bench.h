@@ -29,6 +29,9 @@ void bench_args_parse(struct bench_args *args, int argc, char **argv);
 /* Host and port of a redis://HOST:PORT/... address. False when it has another form. */
 bool bench_url_split(const char *url, char *host, size_t host_size, char *port, size_t port_size);
 
+/* A connected socket to the master at `url`; ends the program when there is none. */
+int bench_dial(const char *url);
+
 /* Prints a message and errno's meaning, and ends the program. */
 _Noreturn void bench_die(const char *what);
 
