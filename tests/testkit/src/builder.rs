@@ -151,6 +151,8 @@ impl Builder {
             format!("unixsocket {}", quoted_path(&socket(dir))),
             "unixsocketperm 700".to_owned(),
             "save \"\"".to_owned(),
+            // A replica is to be served at once.
+            "repl-diskless-sync-delay 0".to_owned(),
             format!("user {CONTROL_USER} on >{CONTROL_PASSWORD} ~* &* +@all"),
         ];
         if self.binary.major() >= 7 {
