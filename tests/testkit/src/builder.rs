@@ -28,6 +28,7 @@ pub struct Builder {
     pub(crate) binary: ServerBinary,
     pub(crate) addresses: Vec<String>,
     pub(crate) password: Option<String>,
+    pub(crate) persistent: bool,
     pub(crate) tls: Option<(Certificates, ClientCertificates)>,
     environment: Vec<(String, String)>,
     lines: Vec<String>,
@@ -39,6 +40,7 @@ impl Builder {
             binary: ServerBinary::chosen().clone(),
             addresses: vec!["127.0.0.1".to_owned()],
             password: None,
+            persistent: false,
             tls: None,
             environment: Vec::new(),
             lines: Vec::new(),
@@ -75,7 +77,8 @@ impl Builder {
 
     /// Writes every command to disk before it is answered, so that [`Server::restart`] finds all data again.
     #[must_use]
-    pub fn persistent(self) -> Builder {
+    pub fn persistent(mut self) -> Builder {
+        self.persistent = true;
         self.config("appendonly yes").config("appendfsync always")
     }
 

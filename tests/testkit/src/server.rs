@@ -1,6 +1,8 @@
 //! One real redis-server process with its own port and directory.
 
-use std::io;
+use std::borrow::Cow;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -191,36 +193,33 @@ impl Server {
     /// Kills it if it lives, and starts it again on the same port without any data.
     pub fn restart_empty(&self) {
         self.kill();
-        self.remove_data();
+        self.remove_data("dump.rdb");
+        self.remove_data("appendonly");
         self.relaunch(Ready::Serving, &[]);
     }
 
-    /// Kills it if it lives, and starts it again with so much data that it answers LOADING to everything until
-    /// [`Server::finish_loading`], or for half a minute. Not for a persistent one: it keeps only what SAVE wrote.
+    /// Kills it if it lives, and starts it again with the data that it persisted and so long a log of commands to read
+    /// that it answers LOADING to everything until [`Server::finish_loading`], or for some eight seconds. A look at its
+    /// clients takes it some ten milliseconds meanwhile.
     pub fn restart_loading(&self) {
-        let fill = "for i = 1, 30000 do redis.call('SET', 'testkit:ballast:' .. i, string.rep('x', 500)) end";
-        self.command(&["EVAL", fill, "0"]).ok();
-        self.command(&["CONFIG", "SET", "rdbcompression", "no"])
-            .ok();
-        self.command(&["SAVE"]).ok();
-        // A millisecond for each key, and a look at the clients after every other key.
-        self.relaunch(
-            Ready::Loading,
-            &[
-                "key-load-delay 1000",
-                "loading-process-events-interval-bytes 1024",
-            ],
-        );
+        self.kill();
+        self.lengthen_append_only_file();
+        // The number is negative to make one command in so many take 50 us or so; and it looks at its clients after
+        // every thousand commands.
+        self.relaunch(Ready::Loading, &["appendonly yes", "key-load-delay -5"]);
     }
 
-    /// Lets a server that is loading finish, and removes the data that [`Server::restart_loading`] added.
+    /// Lets a server that is loading finish, and waits until it has.
     pub fn finish_loading(&self) {
-        self.command(&["CONFIG", "SET", "key-load-delay", "0"]).ok();
-        wait_until(PATIENCE, "the server to have loaded its data", || {
+        // Redis 6.2 refuses this while it loads, and takes its time.
+        self.command(&["CONFIG", "SET", "key-load-delay", "0"]);
+        wait_until(6 * PATIENCE, "the server to have loaded its data", || {
             self.is_ready(Ready::Serving)
         });
-        let empty = "for i = 1, 30000 do redis.call('DEL', 'testkit:ballast:' .. i) end";
-        self.command(&["EVAL", empty, "0"]).ok();
+        if !self.builder.persistent {
+            self.command(&["CONFIG", "SET", "appendonly", "no"]).ok();
+            self.remove_data("appendonly");
+        }
     }
 
     /// Makes its snapshots fail, so that it refuses all writes with MISCONF until [`Server::mend_snapshots`].
@@ -379,22 +378,35 @@ impl Server {
         }
     }
 
-    fn remove_data(&self) {
-        for entry in std::fs::read_dir(&self.dir).expect("the server's directory can be read") {
-            let path = entry.expect("the server's directory can be read").path();
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            if name.ends_with(".rdb") || name.starts_with("appendonly") {
-                let removed = if path.is_dir() {
-                    std::fs::remove_dir_all(&path)
-                } else {
-                    std::fs::remove_file(&path)
-                };
-                removed.expect("the server's data can be removed");
-            }
+    /// Removes the files and directories whose names begin so.
+    fn remove_data(&self, prefix: &str) {
+        for path in entries(&self.dir).filter(|path| name_of(path).starts_with(prefix)) {
+            let removed = if path.is_dir() {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
+            removed.expect("the server's data can be removed");
         }
+    }
+
+    /// Adds a great many commands without effect to the file of commands that a starting server runs.
+    fn lengthen_append_only_file(&self) {
+        let file = self.append_only_file();
+        let commands = "*1\r\n$4\r\nPING\r\n".repeat(500_000);
+        let opened = OpenOptions::new().create(true).append(true).open(file);
+        let written = opened.and_then(|mut file| file.write_all(commands.as_bytes()));
+        written.expect("the server's directory can be written to");
+    }
+
+    /// The file that a persistent server appends its commands to, or that one will find that was not persistent so far.
+    fn append_only_file(&self) -> PathBuf {
+        let since_7 = self.dir.join("appendonlydir");
+        if since_7.is_dir() {
+            let mut files = entries(&since_7).filter(|path| name_of(path).ends_with(".incr.aof"));
+            return files.next().expect("the directory has such a file");
+        }
+        self.dir.join("appendonly.aof")
     }
 
     fn give_up(&self, failure: Failure) -> ! {
@@ -421,6 +433,15 @@ impl Drop for Server {
         }
         let _ = std::fs::remove_dir_all(&self.dir);
     }
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(dir).expect("the server's directory can be read");
+    entries.map(|entry| entry.expect("the server's directory can be read").path())
+}
+
+fn name_of(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
 }
 
 /// A new directory for one server. Its name is short because a Unix socket's path may have no more than 107 bytes.

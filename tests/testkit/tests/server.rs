@@ -104,13 +104,28 @@ fn listens_on_ipv6_too() {
 }
 
 #[test]
-fn answers_loading_misconf_oom_and_readonly() {
+fn answers_loading() {
     let server = Server::builder().start();
     server.restart_loading();
     assert!(error_of(&server, &["SET", "a", "b"]).starts_with("LOADING"));
     server.finish_loading();
     assert_eq!(server.command(&["DBSIZE"]).integer(), 0);
+    server.restart();
+}
 
+#[test]
+fn answers_loading_with_its_own_data() {
+    let persistent = Server::builder().persistent().start();
+    persistent.command(&["SET", "a", "b"]).ok();
+    persistent.restart_loading();
+    assert!(error_of(&persistent, &["SET", "a", "b"]).starts_with("LOADING"));
+    persistent.finish_loading();
+    assert!(persistent.holds("a"));
+}
+
+#[test]
+fn answers_misconf_oom_and_readonly() {
+    let server = Server::builder().start();
     server.break_snapshots();
     assert!(error_of(&server, &["SET", "a", "b"]).starts_with("MISCONF"));
     server.mend_snapshots();
