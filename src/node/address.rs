@@ -185,16 +185,21 @@ fn is_unix(scheme: &str) -> bool {
     scheme.ends_with("unix")
 }
 
+const IPV6_MALFORMED: &str = "the IPv6 address is malformed";
+
 /// The likeliest reason why a URL with a known scheme is not one.
 fn why_malformed(url: &str) -> &'static str {
     let authority = authority_of(url);
+    if authority.starts_with('[') && !authority.contains(']') {
+        return IPV6_MALFORMED;
+    }
     match split_port(authority) {
         ("", _) => "the host is missing",
         (_, Some(port)) if port.parse::<u16>().is_err() => {
             "the port must be a number from 1 to 65535 (in a user or password, write '/' as %2F, \
              '#' as %23, '?' as %3F, '@' as %40, ':' as %3A)"
         }
-        (host, _) if host.starts_with('[') => "the IPv6 address is malformed",
+        (host, _) if host.starts_with('[') => IPV6_MALFORMED,
         _ => "the host contains a character that is not allowed there",
     }
 }
@@ -264,12 +269,20 @@ fn check_parameters<'a>(
         true => &["db", "user", "pass", "protocol"],
         false => &["protocol"],
     };
-    for (name, _) in pairs {
+    let pairs: Vec<_> = pairs.collect();
+    // With an '@' in it, this is likelier the rest of a password with an unescaped '?'.
+    let doubtful = pairs
+        .iter()
+        .any(|(name, value)| name.contains('@') || value.contains('@'));
+    for (name, _) in &pairs {
         if !allowed.contains(&name.as_ref()) {
+            let shown = match doubtful {
+                true => String::new(),
+                false => format!(" {}", quote(name)),
+            };
+            let allowed = allowed.join(", ");
             return Err(format!(
-                "unknown parameter {}; allowed after '?': {}",
-                quote(&name),
-                allowed.join(", ")
+                "unknown parameter{shown}; allowed after '?': {allowed}"
             ));
         }
     }
@@ -417,6 +430,7 @@ fn tls_of(
 
 /// The provider is given by hand: a process-wide default would be the application's business, not a library's.
 fn client_config(files: &TlsFiles) -> Result<ClientConfig> {
+    let identity = identity_of(files)?;
     let roots = match &files.ca {
         Some(path) => Arc::new(roots_of_file(path)?),
         None => system_roots()?,
@@ -426,11 +440,22 @@ fn client_config(files: &TlsFiles) -> Result<ClientConfig> {
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::invalid(format!("cannot set up TLS: {error}")))?
         .with_root_certificates(roots);
-    match (&files.certificate, &files.key) {
-        (None, None) => Ok(builder.with_no_client_auth()),
-        (Some(certificate), Some(key)) => builder
-            .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
+    match identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(
+                certificates_of(certificate, "client certificate")?,
+                private_key(key)?,
+            )
             .map_err(|error| mismatch(certificate, key, &error)),
+    }
+}
+
+/// The files of the client's certificate and key: both or none.
+fn identity_of(files: &TlsFiles) -> Result<Option<(&Path, &Path)>> {
+    match (&files.certificate, &files.key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
         (Some(certificate), None) => Err(Error::invalid(format!(
             "the client certificate file '{}' needs its private key: give the key file too",
             certificate.display()
@@ -486,10 +511,6 @@ fn roots_of_file(path: &Path) -> Result<RootCertStore> {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    certificates_of(path, "client certificate")
-}
-
 fn certificates_of(path: &Path, what: &str) -> Result<Vec<CertificateDer<'static>>> {
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
@@ -521,4 +542,245 @@ fn unusable(path: &Path, what: &str, reason: &str) -> Error {
         "cannot use the {what} file '{}': {reason}",
         path.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Status;
+
+    fn read(url: &str) -> Address {
+        parse(url, &TlsFiles::default(), Protocol::Auto)
+            .unwrap_or_else(|error| panic!("{url}: {error}"))
+    }
+
+    fn refusal(url: &str) -> String {
+        let error = parse(url, &TlsFiles::default(), Protocol::Auto)
+            .err()
+            .unwrap_or_else(|| panic!("{url} was accepted"));
+        assert_eq!(error.status(), Status::InvalidArgument, "{url}");
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn urls_are_shown_in_canonical_form() {
+        for (url, display) in [
+            ("redis://localhost", "redis://localhost:6379/0"),
+            ("redis://LocalHost:7000/", "redis://localhost:7000/0"),
+            ("REDIS://127.0.0.1:7000/15", "redis://127.0.0.1:7000/15"),
+            ("redis://u:p@h/2", "redis://h:6379/2"),
+            ("redis://:p@[::1]:7000/2", "redis://[::1]:7000/2"),
+            ("redis://[0:0:0:0:0:0:0:1]", "redis://[::1]:6379/0"),
+            ("valkey://h", "redis://h:6379/0"),
+            ("unix:///run/redis.sock", "unix:///run/redis.sock?db=0"),
+            (
+                "redis+unix:///run/redis.sock?db=3&user=u&pass=p",
+                "unix:///run/redis.sock?db=3",
+            ),
+            ("redis://h?protocol=resp2", "redis://h:6379/0"),
+        ] {
+            assert_eq!(read(url).display(), display, "{url}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_decoded() {
+        for (url, user, password) in [
+            ("redis://h", None, None),
+            ("redis://:secret@h", None, Some("secret")),
+            ("redis://ann:s%40c%2Fr%3At@h", Some("ann"), Some("s@c/r:t")),
+            ("redis://a%20b:%C3%A9@h", Some("a b"), Some("é")),
+            ("redis://ann@h", Some("ann"), None),
+            (
+                "unix:///s?user=ann&pass=a%26b%3D%2Bc",
+                Some("ann"),
+                Some("a&b=+c"),
+            ),
+        ] {
+            let address = read(url);
+            assert_eq!(address.user.as_deref(), user, "{url}");
+            let found = address.password.as_ref().map(Secret::reveal);
+            assert_eq!(found, password, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_url_decides_on_the_protocol_before_the_option_does() {
+        let ask = |url: &str, option| {
+            let address = parse(url, &TlsFiles::default(), option).unwrap();
+            address.protocol
+        };
+        assert_eq!(ask("redis://h", Protocol::Auto), Protocol::Auto);
+        assert_eq!(ask("redis://h", Protocol::Resp2), Protocol::Resp2);
+        assert_eq!(
+            ask("redis://h?protocol=resp3", Protocol::Resp2),
+            Protocol::Resp3
+        );
+        assert_eq!(ask("unix:///s?protocol=2", Protocol::Auto), Protocol::Resp2);
+    }
+
+    #[test]
+    fn every_bad_url_is_refused_with_its_reason() {
+        for (url, reason) in [
+            ("", "it is empty; use redis://"),
+            ("localhost:6379", "no scheme"),
+            ("http://h", "unknown scheme"),
+            ("redis:/h", "no scheme"),
+            ("redis://", "host is missing"),
+            ("redis:///0", "host is missing"),
+            ("redis://:7000", "host is missing"),
+            ("redis://u:p@", "host is missing"),
+            ("redis://h:0", "port must be a number from 1 to 65535"),
+            ("redis://h:65536", "port must be a number from 1 to 65535"),
+            ("redis://h:x", "port must be a number from 1 to 65535"),
+            ("redis://h:-1", "port must be a number from 1 to 65535"),
+            ("redis://h/x", "database must be a number from 0"),
+            ("redis://h/-1", "database must be a number from 0"),
+            ("redis://h/0/1", "database must be a number from 0"),
+            ("redis://h/99999999999", "database must be a number from 0"),
+            ("redis://h?db=3", "unknown parameter 'db'"),
+            ("unix:///s?database=3", "unknown parameter 'database'"),
+            ("unix:///s?db=x", "database must be a number from 0"),
+            ("redis://h?protocol=4", "protocol must be resp2 or resp3"),
+            ("redis://a b", "character that is not allowed"),
+            ("redis://a%20b", "character that is not allowed"),
+            ("redis://[::1", "IPv6 address is malformed"),
+            ("redis://[xyz]", "IPv6 address is malformed"),
+            ("redis://0.0.0.0", "not addresses to connect to"),
+            ("redis://[::]", "not addresses to connect to"),
+            (" redis://h", "white space"),
+            ("redis://h\n", "white space"),
+            ("redis://h\0", "NUL"),
+            ("redis://u:%00@h", "NUL"),
+            ("unix:///a%00b", "NUL"),
+            ("redis://u:%ff@h", "password is not valid UTF-8"),
+            ("rediss://h#insecure", "#insecure"),
+            ("redis://h#x", "'#'"),
+            ("unix://host/path", "three slashes"),
+            ("unix://", "path is missing"),
+            ("rediss://a,b", "no name that a certificate can bear"),
+        ] {
+            let message = refusal(url);
+            assert!(message.contains(reason), "{url:?}: {message}");
+        }
+        let long = format!("unix:///{}", "x".repeat(200));
+        assert!(refusal(&long).contains("the system allows"));
+    }
+
+    #[test]
+    fn no_refusal_shows_a_credential() {
+        for url in [
+            "redis://ann:hunter2@h:x",
+            "redis://ann:hunter2@h/x",
+            "redis://ann:hunter2@h#insecure",
+            "redis://ann:hunter2@",
+            "redis://:hun/ter2@h",
+            "redis://:hun#ter2@h",
+            "redis://:hun?ter2@h",
+            "redis://:hun:ter2@h:x",
+            "redis://:hunter2",
+            "redis://ann:hunter2",
+            "redis://:hunter2@h:6379:1",
+            "http://ann:hunter2@h",
+            "ann:hunter2@h",
+            "redis:ann:hunter2@h",
+            "redis://h?password=hunter2",
+            "redis://h?pass=hun@ter2",
+            "redis://ann:6379?hunter2@h",
+            "redis://ann:6379?hun=ter2@h",
+            "unix:///s?pass=hunter2&db=x",
+            "unix:///s?pass=hun@ter2&db=x",
+            "unix://ann:hunter2@h/s",
+            "rediss://ann:hunter2@a,b",
+        ] {
+            let message = refusal(url);
+            for part in ["ann", "hun", "ter2"] {
+                assert!(!message.contains(part), "{url}: {message}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_prints_a_password() {
+        let address = read("redis://ann:hunter2@h:7000/1");
+        for text in [
+            format!("{address:?}"),
+            format!("{address:#?}"),
+            format!("{address}"),
+            format!("{:?}", address.password),
+        ] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let secret = address.password.unwrap();
+        assert_eq!(secret.blot("with args `hunter2`"), "with args `***`");
+    }
+
+    #[test]
+    fn a_server_given_twice_is_noticed() {
+        let same = |one: &str, other: &str| read(one).same_place(&read(other));
+        assert!(same("redis://h", "redis://u:p@H:6379/4"));
+        assert!(same("redis://[::1]", "redis://[0:0::1]:6379"));
+        assert!(same("unix:///s", "redis+unix:///s?db=1"));
+        assert!(!same("redis://h", "redis://h:6380"));
+        assert!(!same("redis://h", "redis://g"));
+        assert!(!same("redis://s", "unix:///s"));
+    }
+
+    fn tls_refusal(files: &TlsFiles) -> String {
+        let error = parse("rediss://h", files, Protocol::Auto).expect_err("accepted");
+        assert_eq!(error.status(), Status::InvalidArgument);
+        error.message().to_owned()
+    }
+
+    /// A file of this crate that surely is no PEM.
+    fn no_pem() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")
+    }
+
+    #[test]
+    fn a_bad_tls_file_is_named() {
+        let ca = |path: &Path| TlsFiles {
+            ca: Some(path.to_owned()),
+            ..TlsFiles::default()
+        };
+        let message = tls_refusal(&ca(Path::new("/nowhere/ca.pem")));
+        assert!(message.contains("CA file '/nowhere/ca.pem'"), "{message}");
+        assert!(message.contains("No such file"), "{message}");
+        let message = tls_refusal(&ca(Path::new("/dev/null")));
+        assert!(message.contains("'/dev/null'"), "{message}");
+        assert!(message.contains("holds no certificate"), "{message}");
+        let message = tls_refusal(&ca(&no_pem()));
+        assert!(message.contains("Cargo.toml"), "{message}");
+    }
+
+    #[test]
+    fn a_client_certificate_and_its_key_come_together() {
+        let certificate = TlsFiles {
+            certificate: Some("/client.crt".into()),
+            ..TlsFiles::default()
+        };
+        let message = tls_refusal(&certificate);
+        assert!(
+            message.contains("'/client.crt' needs its private key"),
+            "{message}"
+        );
+        let key = TlsFiles {
+            key: Some("/client.key".into()),
+            ..TlsFiles::default()
+        };
+        let message = tls_refusal(&key);
+        assert!(
+            message.contains("'/client.key' needs its certificate"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn tls_files_do_not_matter_to_plain_urls() {
+        let files = TlsFiles {
+            ca: Some("/nowhere/ca.pem".into()),
+            ..TlsFiles::default()
+        };
+        assert!(parse("redis://h", &files, Protocol::Auto).is_ok());
+    }
 }

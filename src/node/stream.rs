@@ -46,6 +46,13 @@ impl Stream {
         Ok(Stream::Plain(socket))
     }
 
+    /// One end of a socket pair, for tests of what comes over it.
+    #[cfg(test)]
+    pub(crate) fn of_pair(end: std::os::unix::net::UnixStream) -> io::Result<Stream> {
+        end.set_nonblocking(true)?;
+        Ok(Stream::Plain(Socket(end.into())))
+    }
+
     /// Puts TLS on top of a fresh plain stream. Nothing is sent before the first `handshake`.
     pub(crate) fn secure(self, tls: &Tls) -> io::Result<Stream> {
         let Stream::Plain(socket) = self else {
@@ -380,5 +387,100 @@ impl TlsStream {
         }
         self.push()?;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn pair() -> (Stream, UnixStream) {
+        let (near, far) = UnixStream::pair().unwrap();
+        (Stream::of_pair(near).unwrap(), far)
+    }
+
+    #[test]
+    fn reading_says_what_is_there_nothing_yet_and_the_end() {
+        let (mut stream, mut far) = pair();
+        let mut buffer = [0; 4];
+        let error = stream.read(&mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        far.write_all(b"abcdef").unwrap();
+        assert!(stream.wait(false, LONG).unwrap());
+        assert_eq!(stream.read(&mut buffer).unwrap(), 4);
+        assert_eq!(stream.read(&mut buffer).unwrap(), 2);
+        drop(far);
+        assert_eq!(stream.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn writing_stops_when_there_is_no_room() {
+        let (mut stream, mut far) = pair();
+        let chunk = [7; 65536];
+        let mut sent = 0;
+        let error = loop {
+            match stream.write(&chunk) {
+                Ok(count) => sent += count,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(sent > 0);
+        let mut received = vec![0; sent];
+        far.read_exact(&mut received).unwrap();
+        assert!(stream.write(&chunk).unwrap() > 0);
+    }
+
+    /// A blocked signal stays pending even where it is ignored, as Rust's start-up code ignores SIGPIPE.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn writing_to_a_closed_socket_is_an_error_and_no_signal() {
+        let (mut stream, far) = pair();
+        drop(far);
+        // SAFETY: the sets live for the calls; only this thread's mask is touched.
+        let (error, pending) = unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigaddset(&mut set, libc::SIGPIPE);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+            let error = stream.write(b"x").unwrap_err();
+            libc::sigpending(&mut set);
+            (error, libc::sigismember(&set, libc::SIGPIPE))
+        };
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(pending, 0);
+    }
+
+    #[test]
+    fn descriptors_are_closed_on_exec_and_do_not_block() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = Stream::tcp(&listener.local_addr().unwrap(), LONG).unwrap();
+        // SAFETY: no pointers.
+        let (descriptor, status) = unsafe {
+            (
+                libc::fcntl(stream.fd(), libc::F_GETFD),
+                libc::fcntl(stream.fd(), libc::F_GETFL),
+            )
+        };
+        assert_ne!(descriptor & libc::FD_CLOEXEC, 0);
+        assert_ne!(status & libc::O_NONBLOCK, 0);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_unix_server_with_a_full_queue_is_not_waited_for_without_bound() {
+        let name = format!("redlock-full-queue-{}.sock", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        // SAFETY: a descriptor of ours; a second listen only changes the length of the queue.
+        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+        let first = Stream::unix(&path, LONG);
+        let second = Stream::unix(&path, Duration::from_millis(20));
+        std::fs::remove_file(&path).unwrap();
+        assert!(first.is_ok());
+        assert_eq!(second.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

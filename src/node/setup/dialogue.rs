@@ -284,3 +284,104 @@ impl Read for Wire {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    /// What an exchange of `count` PINGs says when these bytes come back and then the end.
+    fn answered(bytes: &[u8], count: usize) -> Result<Vec<Value>, SetupError> {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let stream = Stream::of_pair(near).unwrap();
+        let bytes = bytes.to_vec();
+        let server = std::thread::spawn(move || {
+            let mut command = [0; 14];
+            far.read_exact(&mut command).unwrap();
+            // The reader may hang up before the end of a long answer.
+            let _ = far.write_all(&bytes);
+        });
+        let mut dialogue = Dialogue::new(stream, Deadline::after(LONG), None);
+        let commands = vec![redis::cmd("PING"); count];
+        let result = dialogue.exchange("PING", &commands);
+        drop(dialogue);
+        server.join().unwrap();
+        result
+    }
+
+    #[test]
+    fn replies_come_in_order_without_pushes() {
+        let replies = answered(b"+PONG\r\n>2\r\n+invalidate\r\n_\r\n:7\r\n", 2).unwrap();
+        let expected = [Value::SimpleString("PONG".into()), Value::Int(7)];
+        assert_eq!(replies, expected);
+    }
+
+    #[test]
+    fn whatever_comes_back_is_an_error_and_no_panic() {
+        for bytes in [
+            &b""[..],
+            b"+PONG",
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            b"\x15\x03\x03\x00\x02\x02\x46",
+            b"$9223372036854775807\r\nx",
+            b"$18446744073709551616\r\nx",
+            b"*9223372036854775807\r\n:1\r\n",
+            b"*1000000000\r\n:1\r\n",
+            b"*4294967295\r\n:1\r\n",
+            b"%9223372036854775807\r\n:1\r\n",
+            b"%4611686018427387904\r\n:1\r\n",
+            b"%-1\r\n:1\r\n",
+            b"~9223372036854775807\r\n:1\r\n",
+            b"|9223372036854775807\r\n:1\r\n",
+            b">9223372036854775807\r\n:1\r\n",
+            b">1\r\n:1\r\n",
+            b"=9223372036854775807\r\ntxt:x\r\n",
+            b"=-1\r\ntxt:x\r\n",
+            b"!-1\r\nx\r\n",
+            b"=1\r\nx\r\n",
+            b"+\xff\xfe\r\n",
+            b":x\r\n",
+            b"\0\0\0\0\r\n",
+        ] {
+            let result = answered(bytes, 1);
+            let shown = String::from_utf8_lossy(bytes).into_owned();
+            assert!(result.is_err(), "{shown:?}: {result:?}");
+        }
+        let deep = b"*1\r\n".repeat(10_000);
+        assert!(answered(&deep, 1).is_err());
+    }
+
+    #[test]
+    fn a_reply_without_end_is_cut_off() {
+        let mut endless = b"$10000000\r\n".to_vec();
+        endless.resize(3 << 20, b'x');
+        let error = answered(&endless, 1).unwrap_err();
+        assert!(error.message.contains("longer than 1 MiB"), "{error:?}");
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_has_said_why() {
+        let error = answered(b"-ERR max number of clients reached\r\n", 2).unwrap_err();
+        assert_eq!(error.kind, Status::Server);
+        assert_eq!(error.message, "ERR max number of clients reached");
+        let error = answered(b"", 1).unwrap_err();
+        assert_eq!(error.kind, Status::Unreachable);
+        assert!(error.message.contains("closed the connection"), "{error:?}");
+    }
+
+    #[test]
+    fn silence_is_a_timeout() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        let stream = Stream::of_pair(near).unwrap();
+        let deadline = Deadline::after(Duration::from_millis(20));
+        let mut dialogue = Dialogue::new(stream, deadline, None);
+        let error = dialogue
+            .exchange("HELLO", &[redis::cmd("HELLO")])
+            .unwrap_err();
+        assert_eq!(error.kind, Status::Timeout);
+        assert!(error.message.contains("no answer to HELLO"), "{error:?}");
+    }
+}
