@@ -412,18 +412,25 @@ fn tls_reason(error: &io::Error) -> Option<String> {
 fn certificate_hint(error: &CertificateError) -> &'static str {
     match error {
         CertificateError::UnknownIssuer => " (give its authority's certificate as the CA file)",
+        // What `openssl req -x509` makes; other TLS libraries let it pass.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            " (it is an authority's own certificate: give the server one that an authority signed)"
+        }
         _ => "",
     }
 }
 
 fn alert_hint(alert: AlertDescription) -> &'static str {
     match alert {
-        AlertDescription::CertificateRequired
-        | AlertDescription::HandshakeFailure
-        | AlertDescription::BadCertificate
-        | AlertDescription::UnknownCA => {
+        // With TLS 1.2 and 1.3, respectively.
+        AlertDescription::HandshakeFailure | AlertDescription::CertificateRequired => {
             " (it may ask for a client certificate: give certificate and key file)"
         }
+        AlertDescription::UnknownCA
+        | AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown => " (it does not accept the client certificate)",
         _ => "",
     }
 }

@@ -393,7 +393,7 @@ impl TlsStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::unix::net::UnixStream;
 
     const LONG: Duration = Duration::from_secs(10);
 
@@ -474,7 +474,7 @@ mod tests {
         let name = format!("redlock-full-queue-{}.sock", std::process::id());
         let path = std::env::temp_dir().join(name);
         let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         // SAFETY: a descriptor of ours; a second listen only changes the length of the queue.
         assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
         let first = Stream::unix(&path, LONG);

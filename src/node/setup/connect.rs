@@ -136,9 +136,21 @@ fn tls_failure(error: &io::Error, deadline: &Deadline) -> SetupError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(10);
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
     }
 
     #[test]
@@ -147,8 +159,85 @@ mod tests {
         let expected = addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1"]);
         assert_eq!(alternate(found), expected);
         let found = addresses(&["1.1.1.1:1", "[::1]:1", "[::2]:1"]);
-        let expected = addresses(&["1.1.1.1:1", "[::1]:1", "[::2]:1"]);
-        assert_eq!(alternate(found), expected);
+        assert_eq!(alternate(found.clone()), found);
         assert_eq!(alternate(Vec::new()), Vec::new());
+    }
+
+    #[test]
+    fn a_refused_address_is_followed_by_the_next() {
+        let (closed, refusing) = listen();
+        drop(closed);
+        let (_open, good) = listen();
+        let deadline = Deadline::after(LONG);
+        let (_, peer) = connect_tcp(&[refusing, good], &deadline).unwrap();
+        assert_eq!(peer, good.to_string());
+        let error = connect_tcp(&[refusing, refusing], &deadline).unwrap_err();
+        assert_eq!(error.kind, Status::Unreachable);
+        let each = format!("{refusing}: Connection refused");
+        assert_eq!(error.message.matches(&each).count(), 2, "{error:?}");
+    }
+
+    /// A listener whose queue is full swallows what comes, as a black hole does.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_address_that_swallows_packets_leaves_time_for_the_next() {
+        use std::os::fd::AsRawFd;
+        let (full, hole) = listen();
+        // SAFETY: a descriptor of ours; a second listen only changes the length of the queue.
+        assert_eq!(unsafe { libc::listen(full.as_raw_fd(), 0) }, 0);
+        let mut fill = Vec::new();
+        while let Ok(stream) = Stream::tcp(&hole, Duration::from_millis(200)) {
+            fill.push(stream);
+            assert!(fill.len() < 100, "the queue is never full");
+        }
+        let (_open, good) = listen();
+        let deadline = Deadline::after(Duration::from_secs(1));
+        let (_, peer) = connect_tcp(&[hole, good], &deadline).unwrap();
+        assert_eq!(peer, good.to_string());
+    }
+
+    /// How a TLS handshake ends with a server that reads something and then sends these bytes.
+    fn handshake_with(answer: &'static [u8]) -> SetupError {
+        let (listener, address) = listen();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut hello = [0; 5];
+            client.read_exact(&mut hello).unwrap();
+            client.write_all(answer).unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            // What is left unread would become a reset, which can overtake the answer.
+            let _ = client.read_to_end(&mut Vec::new());
+        });
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let tls = Tls {
+            config: Arc::new(config),
+            name: "localhost".try_into().unwrap(),
+        };
+        let stream = Stream::tcp(&address, LONG).unwrap();
+        let error = secure(stream, &tls, &Deadline::after(LONG)).unwrap_err();
+        server.join().unwrap();
+        error
+    }
+
+    #[test]
+    fn a_port_without_tls_is_called_one() {
+        let error = handshake_with(b"-ERR unknown command\r\n");
+        assert_eq!(error.kind, Status::Unreachable);
+        assert!(error.message.contains("does not speak TLS"), "{error:?}");
+        let error = handshake_with(b"");
+        assert_eq!(error.kind, Status::Unreachable);
+        assert!(error.message.contains("is this a TLS port?"), "{error:?}");
+    }
+
+    #[test]
+    fn an_alert_of_tls_is_named() {
+        let error = handshake_with(b"\x15\x03\x03\x00\x02\x02\x28");
+        assert!(error.message.contains("HandshakeFailure"), "{error:?}");
+        assert!(error.message.contains("client certificate"), "{error:?}");
     }
 }
