@@ -1,0 +1,152 @@
+/* The floor: what acquire and release over N masters cost with no library at all.
+ *
+ * One caller writes prebuilt commands to all sockets, polls them from its own thread and returns as soon as a quorum has
+ * answered; late answers are drained by the next operation. Nothing is checked, retried or timed out, so no library that
+ * does its work and sleeps until an answer comes can be faster by more than the machine's noise. The scenario "spin" asks
+ * the kernel again and again instead of sleeping: less wake-up latency for a core that is kept busy. */
+#define _GNU_SOURCE
+#include "../common/bench.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const char release_script[] =
+    "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) else return 0 end";
+static const char token[] = "0123456789abcdef0123456789abcdef01234567";
+
+struct node {
+  int socket;
+  uint64_t sent;     /* commands sent so far */
+  uint64_t answered; /* answers read so far; every answer here is one line */
+};
+
+struct floor_state {
+  struct node nodes[BENCH_MAX_NODES];
+  size_t node_count;
+  size_t quorum;
+  int epoll;
+  int patience; /* epoll_wait's timeout: -1 sleeps, 0 spins */
+  char acquire[512];
+  size_t acquire_length;
+  char release[512];
+  size_t release_length;
+};
+
+/* Loads the script on one node and returns its digest in `sha` (40 digits and a NUL). */
+static void load_script(int fd, char *sha) {
+  char command[512], answer[128];
+  int length = snprintf(command, sizeof command, "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n$%zu\r\n%s\r\n",
+                        sizeof release_script - 1, release_script);
+  if (write(fd, command, (size_t)length) != length) bench_die("SCRIPT LOAD");
+  size_t got = 0;
+  while (got < 47) { /* "$40\r\n" + 40 digits + "\r\n" */
+    ssize_t n = read(fd, answer + got, sizeof answer - got);
+    if (n <= 0) bench_die("SCRIPT LOAD");
+    got += (size_t)n;
+  }
+  memcpy(sha, answer + 5, 40);
+  sha[40] = '\0';
+}
+
+static void prepare(struct floor_state *state, const struct bench_args *args) {
+  char sha[41], ttl[16], key[128];
+  state->node_count = args->node_count;
+  state->quorum = args->node_count / 2 + 1;
+  state->patience = strcmp(args->scenario, "spin") == 0 ? 0 : -1;
+  state->epoll = epoll_create1(EPOLL_CLOEXEC);
+  for (size_t i = 0; i < args->node_count; i++) {
+    struct node *node = &state->nodes[i];
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = node};
+    node->socket = bench_dial(args->urls[i]);
+    load_script(node->socket, sha);
+    if (epoll_ctl(state->epoll, EPOLL_CTL_ADD, node->socket, &event) != 0) bench_die("epoll_ctl");
+  }
+  snprintf(key, sizeof key, "%s:floor", args->prefix);
+  snprintf(ttl, sizeof ttl, "%d", BENCH_TTL_MS);
+  state->acquire_length = (size_t)snprintf(
+      state->acquire, sizeof state->acquire,
+      "*6\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n$2\r\nNX\r\n$2\r\nPX\r\n$%zu\r\n%s\r\n", strlen(key), key,
+      sizeof token - 1, token, strlen(ttl), ttl);
+  state->release_length = (size_t)snprintf(state->release, sizeof state->release,
+                                           "*5\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n",
+                                           sha, strlen(key), key, sizeof token - 1, token);
+}
+
+/* Reads what one node has to say; true when its newest command is answered with `good` as the first byte. */
+static bool drain(struct node *node, char good) {
+  char buffer[4096];
+  ssize_t n = recv(node->socket, buffer, sizeof buffer, MSG_DONTWAIT);
+  if (n == 0 || (n < 0 && errno != EAGAIN)) bench_die("a node hung up");
+  char first = '\0';
+  bool at_line_start = true;
+  for (ssize_t i = 0; i < n; i++) {
+    if (at_line_start) first = buffer[i];
+    at_line_start = buffer[i] == '\n';
+    node->answered += at_line_start;
+  }
+  return n > 0 && node->answered == node->sent && first == good;
+}
+
+/* Sends one command to all nodes and waits for a quorum of good answers; false when that can no longer come. */
+static bool scatter_gather(struct floor_state *state, const char *command, size_t length, char good) {
+  struct epoll_event events[BENCH_MAX_NODES];
+  size_t granted = 0, refused = 0;
+  for (size_t i = 0; i < state->node_count; i++) {
+    if (send(state->nodes[i].socket, command, length, MSG_NOSIGNAL) != (ssize_t)length) bench_die("send");
+    state->nodes[i].sent++;
+  }
+  while (granted < state->quorum && refused <= state->node_count - state->quorum) {
+    int ready = epoll_wait(state->epoll, events, BENCH_MAX_NODES, state->patience);
+    for (int i = 0; i < ready; i++) {
+      struct node *node = events[i].data.ptr;
+      bool vote = drain(node, good);
+      granted += vote;
+      refused += !vote && node->answered == node->sent;
+    }
+  }
+  return granted >= state->quorum;
+}
+
+static bool pair(struct floor_state *state) {
+  return scatter_gather(state, state->acquire, state->acquire_length, '+') &&
+         scatter_gather(state, state->release, state->release_length, ':');
+}
+
+static void measure(struct floor_state *state, const struct bench_window *window, struct bench_result *result) {
+  uint64_t now;
+  while ((now = bench_now_ns()) < window->start) pair(state);
+  double cpu = bench_cpu_us();
+  uint64_t begun = now;
+  while (now < window->end) {
+    bool good = pair(state);
+    uint64_t done = bench_now_ns();
+    if (good) bench_samples_add(&result->samples, done - now);
+    else result->failures++;
+    now = done;
+  }
+  result->cpu_us = bench_cpu_us() - cpu;
+  result->seconds = (double)(now - begun) / 1e9;
+}
+
+int main(int argc, char **argv) {
+  static struct floor_state state;
+  struct bench_args args;
+  struct bench_result result = {0};
+  bench_args_parse(&args, argc, argv);
+  bool known = strcmp(args.scenario, "pair") == 0 || strcmp(args.scenario, "spin") == 0;
+  if (!known || args.callers != 1) {
+    fputs("the floor knows the scenarios pair and spin, with one caller\n", stderr);
+    return 2;
+  }
+  prepare(&state, &args);
+  pair(&state);
+  struct bench_window window = bench_window_open(&args);
+  measure(&state, &window, &result);
+  bench_report(&result, NULL);
+  return 0;
+}

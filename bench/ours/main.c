@@ -1,0 +1,32 @@
+/* Measures libredlock through its C ABI, as a C program would use it. */
+#include "ours.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void ours_check(redlock_status status, redlock_error *error, const char *what) {
+  if (status == REDLOCK_OK) return;
+  fprintf(stderr, "%s: %s: %s\n", what, redlock_status_name(status), error ? redlock_error_message(error) : "");
+  exit(1);
+}
+
+redlock_factory *ours_connect(const struct bench_args *args) {
+  redlock_factory *factory = NULL;
+  redlock_error *error = NULL;
+  ours_check(redlock_factory_new(args->urls, args->node_count, NULL, &factory, &error), error, "redlock_factory_new");
+  return factory;
+}
+
+int main(int argc, char **argv) {
+  struct bench_args args;
+  bench_args_parse(&args, argc, argv);
+  if (strcmp(args.scenario, "pair") == 0) ours_pair(&args);
+  else if (strcmp(args.scenario, "async") == 0) ours_async(&args);
+  else if (strcmp(args.scenario, "memory") == 0) ours_memory(&args);
+  else {
+    fprintf(stderr, "scenarios: pair, async, memory; not %s\n", args.scenario);
+    return 2;
+  }
+  return 0;
+}

@@ -1,0 +1,52 @@
+/* The parts of the program that measures libredlock through its C ABI: one function per scenario. */
+#ifndef OURS_H
+#define OURS_H
+
+#include "../common/bench.h"
+
+#include <redlock.h>
+
+/* How long a pair's acquire may wait; the resources are uncontended, so none should. */
+#define OURS_WAIT_MS 5000
+
+/* Ends the program with the library's message unless `status` is REDLOCK_OK; frees `error`. */
+void ours_check(redlock_status status, redlock_error *error, const char *what);
+
+/* A factory over the nodes of the command line. */
+redlock_factory *ours_connect(const struct bench_args *args);
+
+/* Blocking calls from --callers threads, each on its own resource. */
+void ours_pair(const struct bench_args *args);
+
+/* --inflight operations at a time on one queue, from one thread. */
+void ours_async(const struct bench_args *args);
+
+/* Resident memory of pending acquires, and its growth over --pairs pairs. */
+void ours_memory(const struct bench_args *args);
+
+/* One stream of pairs on a queue: each slot acquires, releases and begins again. */
+struct ours_stream {
+  redlock_factory *factory;
+  redlock_queue *queue;
+  struct ours_slot *slots;
+  size_t slot_count;
+  size_t busy;               /* slots whose next event is still to come */
+  struct bench_window window; /* pairs begun in it are sampled */
+  uint64_t pairs_left;       /* no new pair begins at 0 */
+  uint64_t pairs_done;
+  bool sampling;
+  struct bench_result result;
+};
+
+void ours_stream_open(struct ours_stream *stream, redlock_factory *factory, const char *prefix, size_t slot_count);
+/* Begins a pair in every slot. */
+void ours_stream_start(struct ours_stream *stream);
+/* Handles the events that are there, waiting for the first; false when no slot is busy any more. */
+bool ours_stream_step(struct ours_stream *stream);
+void ours_stream_close(struct ours_stream *stream);
+
+/* Makes another owner hold PREFIX:held:0 to PREFIX:held:(count-1) on every node, or deletes those keys again. */
+void ours_hold(const struct bench_args *args, size_t count);
+void ours_unhold(const struct bench_args *args, size_t count);
+
+#endif

@@ -1,0 +1,79 @@
+//! Measures libredlock, a floor and its peers on the same servers, in turn, and reports their ratios.
+
+mod builds;
+mod docs;
+mod machine;
+mod options;
+mod program;
+mod records;
+mod rounds;
+mod scenarios;
+mod table;
+
+use std::io;
+use std::process::ExitCode;
+
+use serde_json::Value;
+use testkit::Cluster;
+
+use builds::{Places, Programs};
+use options::Options;
+use records::Record;
+
+const NODES: usize = 5;
+
+fn main() -> ExitCode {
+    let options = Options::from_command_line();
+    let places = Places::new(options.lib_dir.clone());
+    let programs = builds::build_all(&places);
+    let scenarios = scenarios::chosen(&options, &programs);
+    if scenarios.is_empty() {
+        options::wrong("no such scenario");
+    }
+    if !programs.contains_key("ours") {
+        return ExitCode::FAILURE;
+    }
+    let records = measure(&scenarios, &programs);
+    match report(&options, &places, &programs, &records) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench/run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(scenarios: &[scenarios::Scenario], programs: &Programs) -> Vec<Record> {
+    let cluster = Cluster::start(NODES);
+    let mut all = Vec::new();
+    for scenario in scenarios {
+        let results = rounds::run(scenario, programs, &cluster);
+        all.extend(records::records(scenario, &results));
+    }
+    all
+}
+
+fn report(
+    options: &Options,
+    places: &Places,
+    programs: &Programs,
+    records: &[Record],
+) -> io::Result<()> {
+    let machine = machine::describe(places, programs);
+    let table = table::render(records);
+    let asked: Vec<bool> = records.iter().filter_map(Record::met).collect();
+    let met = asked.iter().filter(|met| **met).count();
+    println!("{machine}\n{table}\n{met} of {} targets met", asked.len());
+    let json: Vec<Value> = records.iter().map(Record::to_json).collect();
+    std::fs::write(
+        places.out.join("results.json"),
+        format!("{:#}\n", Value::from(json)),
+    )?;
+    if options.write_docs {
+        docs::write(
+            &places.root.join("docs/benchmarks.md"),
+            &format!("{machine}\n{table}"),
+        )?;
+    }
+    Ok(())
+}

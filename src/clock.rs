@@ -1,0 +1,28 @@
+//! The one clock of the library: it never runs backwards and does not stop while the machine sleeps.
+
+/// A point in time, in nanoseconds since an arbitrary origin (the machine's start).
+pub(crate) type Nanos = u64;
+
+/// One millisecond.
+pub(crate) const MILLISECOND: Nanos = 1_000_000;
+
+/// Now. `CLOCK_BOOTTIME` where there is one: a lock's validity must go on running out while the machine is
+/// suspended, because the servers' clocks do. The wall clock is never asked.
+pub(crate) fn now() -> Nanos {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid place to write to; the call cannot fail for a clock that exists.
+    unsafe { libc::clock_gettime(CLOCK, &mut time) };
+    time.tv_sec as Nanos * 1_000_000_000 + time.tv_nsec as Nanos
+}
+
+/// A number of milliseconds, capped at what `Nanos` can hold.
+pub(crate) fn from_ms(ms: u64) -> Nanos {
+    ms.saturating_mul(MILLISECOND)
+}

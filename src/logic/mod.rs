@@ -1,0 +1,5 @@
+//! The rules of the algorithm, free of I/O: votes become a decision, time becomes a validity, failures become delays.
+
+pub(crate) mod backoff;
+pub(crate) mod quorum;
+pub(crate) mod validity;

@@ -1,0 +1,310 @@
+//! The Redis wire format on the hot path: commands into bytes, bytes into replies, without copying.
+//!
+//! Set-up speaks through the `redis` crate; here, where a command is written and a reply is read for every lock and
+//! node, both are small enough to be our own. The tests hold the parser against the crate's.
+
+/// A reply, borrowed from the bytes that arrived. RESP2 and RESP3 alike; what a lock never asks for (maps, doubles, ...)
+/// is read over and comes out as `Other`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Reply<'a> {
+    /// `+OK`
+    Status(&'a [u8]),
+    /// `-ERR ...`, without the sign.
+    Error(&'a [u8]),
+    Integer(i64),
+    Bulk(&'a [u8]),
+    Nil,
+    /// An aggregate or a rare type, complete but not taken apart.
+    Other,
+    /// A message that answers no command (RESP3 push).
+    Push,
+}
+
+/// Bytes that are not RESP: the connection cannot be used any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// The longest reply that is waited for, in bytes; ours are below a hundred.
+const MAX_REPLY: usize = 1 << 20;
+/// How deep aggregates may nest.
+const MAX_DEPTH: usize = 8;
+
+/// Appends a command to `out`.
+pub(crate) fn write_command(out: &mut Vec<u8>, arguments: &[&[u8]]) {
+    write_header(out, b'*', arguments.len() as u64);
+    for argument in arguments {
+        write_header(out, b'$', argument.len() as u64);
+        out.extend_from_slice(argument);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn write_header(out: &mut Vec<u8>, kind: u8, number: u64) {
+    let mut digits = [0; 20];
+    out.push(kind);
+    out.extend_from_slice(decimal(number, &mut digits));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A number in decimal digits.
+pub(crate) fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[start..];
+        }
+    }
+}
+
+/// The first reply in `bytes` and its length, or `None` when it is not all there yet.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Reply<'_>, usize)>, Malformed> {
+    let parsed = parse_value(bytes, MAX_DEPTH)?;
+    if parsed.is_none() && bytes.len() > MAX_REPLY {
+        return Err(Malformed);
+    }
+    Ok(parsed)
+}
+
+fn parse_value(bytes: &[u8], depth: usize) -> Result<Option<(Reply<'_>, usize)>, Malformed> {
+    let Some(&kind) = bytes.first() else {
+        return Ok(None);
+    };
+    let Some(line_end) = find_line_end(bytes)? else {
+        return Ok(None);
+    };
+    let line = &bytes[1..line_end];
+    let body = line_end + 2;
+    let reply = match kind {
+        b'+' => Reply::Status(line),
+        b'-' => Reply::Error(line),
+        b':' => Reply::Integer(parse_integer(line)?),
+        b'_' if line.is_empty() => Reply::Nil,
+        b'#' if line == b"t" || line == b"f" => Reply::Other,
+        b',' | b'(' if !line.is_empty() => Reply::Other,
+        b'$' | b'!' | b'=' => return parse_bulk(bytes, kind, line, body),
+        b'*' | b'~' | b'%' | b'|' | b'>' => return parse_aggregate(bytes, kind, line, body, depth),
+        _ => return Err(Malformed),
+    };
+    Ok(Some((reply, body)))
+}
+
+/// Where the `\r\n` of the first line starts.
+fn find_line_end(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+    match bytes.iter().position(|&byte| byte == b'\r') {
+        None => Ok(None),
+        Some(at) => match bytes.get(at + 1) {
+            None => Ok(None),
+            Some(b'\n') => Ok(Some(at)),
+            Some(_) => Err(Malformed),
+        },
+    }
+}
+
+fn parse_integer(digits: &[u8]) -> Result<i64, Malformed> {
+    let text = std::str::from_utf8(digits).map_err(|_| Malformed)?;
+    text.parse().map_err(|_| Malformed)
+}
+
+/// A length, `None` for RESP2's -1.
+fn parse_length(digits: &[u8]) -> Result<Option<usize>, Malformed> {
+    match parse_integer(digits)? {
+        -1 => Ok(None),
+        length @ 0.. if length as usize <= MAX_REPLY => Ok(Some(length as usize)),
+        _ => Err(Malformed),
+    }
+}
+
+fn parse_bulk<'a>(
+    bytes: &'a [u8],
+    kind: u8,
+    line: &[u8],
+    body: usize,
+) -> Result<Option<(Reply<'a>, usize)>, Malformed> {
+    let Some(length) = parse_length(line)? else {
+        return Ok(Some((Reply::Nil, body)));
+    };
+    let end = body + length;
+    if bytes.len() < end + 2 {
+        return Ok(None);
+    }
+    if &bytes[end..end + 2] != b"\r\n" {
+        return Err(Malformed);
+    }
+    let content = &bytes[body..end];
+    let reply = match kind {
+        b'!' => Reply::Error(content),
+        // A verbatim string begins with its three-letter format and a colon.
+        b'=' => Reply::Bulk(content.get(4..).ok_or(Malformed)?),
+        _ => Reply::Bulk(content),
+    };
+    Ok(Some((reply, end + 2)))
+}
+
+fn parse_aggregate<'a>(
+    bytes: &'a [u8],
+    kind: u8,
+    line: &[u8],
+    body: usize,
+    depth: usize,
+) -> Result<Option<(Reply<'a>, usize)>, Malformed> {
+    if depth == 0 {
+        return Err(Malformed);
+    }
+    let Some(count) = parse_length(line)? else {
+        return Ok(Some((Reply::Nil, body)));
+    };
+    let values = match kind {
+        b'%' | b'|' => 2 * count,
+        _ => count,
+    };
+    let mut end = body;
+    for _ in 0..values {
+        match parse_value(&bytes[end..], depth - 1)? {
+            None => return Ok(None),
+            Some((_, length)) => end += length,
+        }
+    }
+    match kind {
+        b'>' => Ok(Some((Reply::Push, end))),
+        // An attribute precedes the reply that it describes.
+        b'|' => Ok(parse_value(&bytes[end..], depth - 1)?.map(|(reply, n)| (reply, end + n))),
+        _ => Ok(Some((Reply::Other, end))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use redis::Value;
+
+    /// The `redis` crate's reading of the same bytes, reduced to what a `Reply` tells.
+    fn reference(bytes: &[u8]) -> Option<Value> {
+        redis::parse_redis_value(bytes).ok()
+    }
+
+    fn agrees(reply: Reply<'_>, value: &Value) -> bool {
+        match (reply, value) {
+            (Reply::Status(text), Value::Okay) => text == b"OK",
+            (Reply::Status(text), Value::SimpleString(other)) => text == other.as_bytes(),
+            (Reply::Error(_), Value::ServerError(_)) => true,
+            (Reply::Integer(number), Value::Int(other)) => number == *other,
+            (Reply::Bulk(text), Value::BulkString(other)) => text == other,
+            (Reply::Bulk(text), Value::VerbatimString { text: other, .. }) => {
+                text == other.as_bytes()
+            }
+            (Reply::Nil, Value::Nil) => true,
+            (Reply::Push, Value::Push { .. }) => true,
+            (
+                Reply::Other,
+                Value::Array(_)
+                | Value::Map(_)
+                | Value::Set(_)
+                | Value::Boolean(_)
+                | Value::Double(_)
+                | Value::BigNumber(_),
+            ) => true,
+            _ => false,
+        }
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        "[ -~]{0,20}"
+    }
+
+    fn scalar() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            text().prop_map(|t| format!("+{t}\r\n").into_bytes()),
+            text().prop_map(|t| format!("-ERR {t}\r\n").into_bytes()),
+            any::<i64>().prop_map(|n| format!(":{n}\r\n").into_bytes()),
+            proptest::collection::vec(any::<u8>(), 0..40).prop_map(|content| {
+                let mut bytes = format!("${}\r\n", content.len()).into_bytes();
+                bytes.extend(content);
+                bytes.extend(b"\r\n");
+                bytes
+            }),
+            text().prop_map(|t| format!("={}\r\ntxt:{t}\r\n", t.len() + 4).into_bytes()),
+            Just(b"$-1\r\n".to_vec()),
+            Just(b"_\r\n".to_vec()),
+            Just(b"#t\r\n".to_vec()),
+            Just(b",1.5\r\n".to_vec()),
+        ]
+    }
+
+    fn aggregate(kind: char, items: Vec<Vec<u8>>) -> Vec<u8> {
+        let count = match kind {
+            '%' => items.len() / 2,
+            _ => items.len(),
+        };
+        let used = match kind {
+            '%' => 2 * count,
+            _ => items.len(),
+        };
+        let mut bytes = format!("{kind}{count}\r\n").into_bytes();
+        bytes.extend(items.into_iter().take(used).flatten());
+        bytes
+    }
+
+    fn reply() -> impl Strategy<Value = Vec<u8>> {
+        scalar().prop_recursive(3, 20, 5, |inner| {
+            (
+                prop_oneof![Just('*'), Just('%'), Just('~')],
+                proptest::collection::vec(inner, 0..5),
+            )
+                .prop_map(|(kind, items)| aggregate(kind, items))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_the_redis_crate_reads(bytes in reply()) {
+            let value = reference(&bytes).expect("the crate can read it");
+            let (reply, length) = parse(&bytes).unwrap().expect("it is complete");
+            prop_assert_eq!(length, bytes.len());
+            prop_assert!(agrees(reply, &value), "{:?} is not {:?}", reply, value);
+        }
+
+        #[test]
+        fn a_part_of_a_reply_is_waited_for(bytes in reply(), cut: prop::sample::Index) {
+            let part = &bytes[..cut.index(bytes.len())];
+            prop_assert_eq!(parse(part), Ok(None));
+        }
+
+        #[test]
+        fn what_follows_a_reply_is_left_alone(bytes in reply(), tail: Vec<u8>) {
+            let mut more = bytes.clone();
+            more.extend(tail);
+            prop_assert_eq!(parse(&more).unwrap().map(|(_, length)| length), Some(bytes.len()));
+        }
+
+        #[test]
+        fn garbage_never_panics(bytes: Vec<u8>) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn commands_are_packed_as_the_redis_crate_packs_them(
+            arguments in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 1..6),
+        ) {
+            let mut command = redis::Cmd::new();
+            for argument in &arguments {
+                command.arg(&argument[..]);
+            }
+            let mut ours = Vec::new();
+            let slices: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+            write_command(&mut ours, &slices);
+            prop_assert_eq!(ours, command.get_packed_command());
+        }
+    }
+
+    #[test]
+    fn endless_replies_and_deep_nesting_are_refused() {
+        assert_eq!(parse(b"$99999999999\r\n"), Err(Malformed));
+        assert_eq!(parse(b"*-7\r\n"), Err(Malformed));
+        assert_eq!(parse(&b"*1\r\n".repeat(MAX_DEPTH + 1)), Err(Malformed));
+        assert_eq!(parse(&vec![b'+'; MAX_REPLY + 1]), Err(Malformed));
+    }
+}
