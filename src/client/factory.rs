@@ -105,7 +105,7 @@ impl Factory {
         queue: &Queue,
         id: u64,
     ) -> Result<()> {
-        let (set, ttl_ms) = (self.open_set()?, self.check(resource, ttl)?);
+        let (set, ttl_ms) = (self.open_set()?, self.check_arguments(resource, ttl)?);
         queue.submit(id, EventKind::Acquire, |ticket| {
             Operation::acquire(set, ticket, resource, ttl_ms, deadline(wait))
         })
@@ -117,7 +117,7 @@ impl Factory {
         ttl: Duration,
         wait: Wait,
     ) -> Result<(Operation, Arc<Ticket>)> {
-        let (set, ttl_ms) = (self.open_set()?, self.check(resource, ttl)?);
+        let (set, ttl_ms) = (self.open_set()?, self.check_arguments(resource, ttl)?);
         let ticket = Ticket::for_caller();
         let for_engine = Arc::clone(&ticket);
         let operation = Operation::acquire(set, for_engine, resource, ttl_ms, deadline(wait))?;
@@ -154,7 +154,7 @@ impl Factory {
     }
 
     /// The state of every node, in the order of the URLs. Asks no node: it tells what the library knows.
-    pub fn health(&self) -> Result<Vec<NodeHealth>> {
+    pub fn check(&self) -> Result<Vec<NodeHealth>> {
         let set = self.open_set()?;
         let ticket = Ticket::for_caller();
         set.runtime.send(Request::Inspect {
@@ -184,7 +184,7 @@ impl Factory {
     }
 
     /// Checks an acquire's arguments; the TTL in ms.
-    fn check(&self, resource: &str, ttl: Duration) -> Result<u64> {
+    fn check_arguments(&self, resource: &str, ttl: Duration) -> Result<u64> {
         check_resource(resource)?;
         check_ttl(ttl, &self.0.settings)
     }

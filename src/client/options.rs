@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use once_cell::sync::Lazy;
+
 use crate::engine::nodes::Settings;
 use crate::error::{Error, Result};
 use crate::node::address::{Protocol, TlsFiles};
@@ -233,8 +235,10 @@ impl Options {
     }
 
     /// All options, for documentation and for bindings.
-    pub fn table() -> Vec<OptionInfo> {
-        TABLE.iter().map(|row| row.info).collect()
+    pub fn table() -> &'static [OptionInfo] {
+        static INFOS: Lazy<Vec<OptionInfo>> =
+            Lazy::new(|| TABLE.iter().map(|row| row.info).collect());
+        &INFOS
     }
 }
 

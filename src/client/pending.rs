@@ -90,7 +90,7 @@ pub(crate) fn released(outcome: Outcome) -> Result<()> {
 
 pub(crate) fn extended(outcome: Outcome) -> Result<()> {
     match outcome {
-        Outcome::Extended => Ok(()),
+        Outcome::Extended(_) => Ok(()),
         other => Err(unexpected(other)),
     }
 }

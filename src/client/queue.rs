@@ -39,8 +39,8 @@ pub enum Completion {
     Acquired(Lock),
     /// A lock was given back.
     Released,
-    /// A lock's TTL was set anew.
-    Extended,
+    /// A lock's TTL was set anew; for how long it is valid now.
+    Extended(Duration),
     /// Whether a resource is locked.
     IsLocked(bool),
 }
@@ -135,7 +135,7 @@ impl From<Completed> for Event {
         let result = match outcome {
             Outcome::Acquired(held) => Ok(Completion::Acquired(Lock::new(held))),
             Outcome::Released => Ok(Completion::Released),
-            Outcome::Extended => Ok(Completion::Extended),
+            Outcome::Extended(left) => Ok(Completion::Extended(Duration::from_nanos(left))),
             Outcome::Locked(is_locked) => Ok(Completion::IsLocked(is_locked)),
             other => Err(pending::unexpected(other)),
         };

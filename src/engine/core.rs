@@ -34,9 +34,13 @@ pub(crate) enum Request {
     /// A new set of nodes, to be contacted.
     Open(Arc<NodeSet>),
     /// The set's factory is closed: acquires under way end.
-    Shut { place: usize },
+    Shut {
+        place: usize,
+    },
     /// Nobody uses the set any more.
-    Close { place: usize },
+    Close {
+        place: usize,
+    },
     /// A connector thread is done.
     Connected {
         place: usize,
@@ -47,7 +51,10 @@ pub(crate) enum Request {
     Submit(Box<Operation>),
     Cancel(Arc<Ticket>),
     /// How are the nodes of a set?
-    Inspect { place: usize, ticket: Arc<Ticket> },
+    Inspect {
+        place: usize,
+        ticket: Arc<Ticket>,
+    },
 }
 
 /// A node's place: of its set, and in its set.
@@ -174,10 +181,7 @@ impl Core {
             let ends = self.operations.get(key).is_some_and(|operation| {
                 operation.set.place == place
                     && operation.phase != Phase::Ended
-                    && matches!(
-                        operation.task,
-                        Task::Acquire { .. } | Task::IsLocked { .. }
-                    )
+                    && matches!(operation.task, Task::Acquire { .. } | Task::IsLocked { .. })
             });
             if ends {
                 self.stop(key, Status::Closed);
@@ -226,12 +230,8 @@ impl Core {
         let address = Arc::clone(&node.address);
         let superseded = node.superseded.clone();
         let spawned = super::runtime::spawn("redlock-connect", move || {
-            let result = setup::establish(
-                &address,
-                timeout,
-                &command::scripts(),
-                superseded.as_ref(),
-            );
+            let result =
+                setup::establish(&address, timeout, &command::scripts(), superseded.as_ref());
             runtime.send(Request::Connected {
                 place,
                 node: index,
@@ -413,10 +413,8 @@ impl Core {
             return;
         }
         let place = operation.set.place;
-        let ends_with_factory = matches!(
-            operation.task,
-            Task::Acquire { .. } | Task::IsLocked { .. }
-        );
+        let ends_with_factory =
+            matches!(operation.task, Task::Acquire { .. } | Task::IsLocked { .. });
         if ends_with_factory && operation.set.is_closed() {
             return self.stop(key, Status::Closed);
         }
@@ -537,13 +535,14 @@ impl Core {
             Task::Release { .. } => self.end(key, Outcome::Released),
             Task::Extend { grant, ttl_ms } => {
                 let valid_until = validity::valid_until(operation.started, *ttl_ms);
-                if validity::remaining(valid_until, now) == 0 {
+                let left = validity::remaining(valid_until, now);
+                if left == 0 {
                     grant.lost();
                     let error = operation.stopped(Status::Expired);
                     return self.end(key, Outcome::Failed(error));
                 }
                 grant.extended_until(valid_until);
-                self.end(key, Outcome::Extended);
+                self.end(key, Outcome::Extended(left));
             }
             Task::IsLocked { .. } => self.end(key, Outcome::Locked(false)),
         }
@@ -623,10 +622,7 @@ impl Core {
         let Some(operation) = self.operations.get(key) else {
             return;
         };
-        let can_stop = matches!(
-            operation.task,
-            Task::Acquire { .. } | Task::IsLocked { .. }
-        );
+        let can_stop = matches!(operation.task, Task::Acquire { .. } | Task::IsLocked { .. });
         if operation.phase == Phase::Ended || !can_stop {
             return;
         }
@@ -792,9 +788,9 @@ impl Core {
             Timer::NodeTimeout { operation, attempt } => operations
                 .get(operation)
                 .is_some_and(|operation| operation.attempt == attempt),
-            Timer::Resume { operation, attempt } => operations.get(operation).is_some_and(|it| {
-                it.attempt == attempt && it.phase == Phase::Resting
-            }),
+            Timer::Resume { operation, attempt } => operations
+                .get(operation)
+                .is_some_and(|it| it.attempt == attempt && it.phase == Phase::Resting),
             Timer::Reconnect { set, node, epoch } | Timer::GiveUp { set, node, epoch } => sets
                 .get(set)
                 .and_then(Option::as_ref)
@@ -867,12 +863,7 @@ impl Core {
         }
     }
 
-    fn answered(
-        &mut self,
-        (place, index): NodePlace,
-        asked: Asked<Mark>,
-        answer: Answer,
-    ) {
+    fn answered(&mut self, (place, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
         let key = asked.mark.operation;
         let Some(operation) = self.operations.get_mut(key) else {
             return;

@@ -1,8 +1,8 @@
 //! A factory's set of nodes: the part that its handles share, and each node's state, which only the driver touches.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::core::Request;

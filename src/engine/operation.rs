@@ -326,9 +326,10 @@ impl Operation {
     fn description(&self) -> (&'static str, &str) {
         match &self.task {
             Task::Acquire { resource, .. } => ("acquiring", resource),
-            Task::Release { grant, .. } => {
-                ("releasing", grant.as_ref().map_or(&self.key, |g| &g.resource))
-            }
+            Task::Release { grant, .. } => (
+                "releasing",
+                grant.as_ref().map_or(&self.key, |g| &g.resource),
+            ),
             Task::Extend { grant, .. } => ("extending", &grant.resource),
             Task::IsLocked { resource } => ("asking for", resource),
         }

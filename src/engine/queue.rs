@@ -170,10 +170,7 @@ impl QueueState {
                     let waited = self.arrived.wait_timeout(inner, left);
                     waited.unwrap_or_else(|e| e.into_inner()).0
                 }
-                None => self
-                    .arrived
-                    .wait(inner)
-                    .unwrap_or_else(|e| e.into_inner()),
+                None => self.arrived.wait(inner).unwrap_or_else(|e| e.into_inner()),
             };
         }
         let count = max.min(inner.events.len());
@@ -218,9 +215,8 @@ impl QueueState {
         let mut inner = lock(&self.inner);
         inner.closed = true;
         let events = std::mem::take(&mut inner.events);
-        let stopped = |entry: &InFlight| {
-            matches!(entry.kind, EventKind::Acquire | EventKind::IsLocked)
-        };
+        let stopped =
+            |entry: &InFlight| matches!(entry.kind, EventKind::Acquire | EventKind::IsLocked);
         let tickets = inner
             .in_flight
             .values()
@@ -240,7 +236,6 @@ fn cancelled_outcome() -> Outcome {
         "the operation was cancelled by its caller",
     ))
 }
-
 
 /// A descriptor that is readable while it is raised: an eventfd on Linux, a pipe elsewhere.
 struct Signal {

@@ -203,7 +203,9 @@ impl Runtime {
     }
 
     fn core(&self) -> &Mutex<Core> {
-        self.core.get().expect("set before the runtime is published")
+        self.core
+            .get()
+            .expect("set before the runtime is published")
     }
 
     // ---- for other threads ----

@@ -8,13 +8,15 @@ use super::nodes::{NodeHealth, NodeSet};
 use super::queue::{EventKind, QueueState};
 use super::slab::Key;
 use super::sync::lock;
+use crate::clock::Nanos;
 use crate::error::Error;
 
 /// What an operation came to.
 pub(crate) enum Outcome {
     Acquired(Held),
     Released,
-    Extended,
+    /// For how long the lock is valid from the end of the operation on.
+    Extended(Nanos),
     Locked(bool),
     Health(Vec<NodeHealth>),
     Failed(Error),
