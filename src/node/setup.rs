@@ -4,6 +4,8 @@
 
 mod connect;
 mod dialogue;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::time::Duration;
@@ -411,7 +413,10 @@ fn tls_reason(error: &io::Error) -> Option<String> {
 
 fn certificate_hint(error: &CertificateError) -> &'static str {
     match error {
-        CertificateError::UnknownIssuer => " (give its authority's certificate as the CA file)",
+        // A bad signature is what another authority of the same name gives.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            " (give its authority's certificate as the CA file)"
+        }
         // What `openssl req -x509` makes; other TLS libraries let it pass.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             " (it is an authority's own certificate: give the server one that an authority signed)"

@@ -1,6 +1,6 @@
 //! A connected, non-blocking byte stream to one server: TCP, a unix socket, or TLS over TCP.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -177,10 +177,31 @@ impl Write for Socket {
         }
     }
 
+    /// TLS has several records to send at a time: as one packet, not one each.
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let parts = &parts[..parts.len().min(MOST_PARTS)];
+        // SAFETY: all zeroes is a valid msghdr.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        // An IoSlice is an iovec, by its documentation; sendmsg only reads it.
+        message.msg_iov = parts.as_ptr().cast_mut().cast();
+        // The type differs from system to system; the number is small.
+        message.msg_iovlen = parts.len() as _;
+        loop {
+            // SAFETY: the message and what it points to live for the whole call.
+            let count = unsafe { libc::sendmsg(self.0.as_raw_fd(), &message, SEND_FLAGS) };
+            if let Some(result) = outcome(count) {
+                return result;
+            }
+        }
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
+
+/// What every system allows at least for one call.
+const MOST_PARTS: usize = 16;
 
 /// A library must not end its host with a signal because a server went away.
 #[cfg(not(target_vendor = "apple"))]
@@ -378,9 +399,26 @@ impl TlsStream {
         Ok(())
     }
 
+    /// A server that refuses us sends an alert and hangs up; our next write may fail before that alert is read.
+    fn last_words(&mut self, failure: io::Error) -> io::Error {
+        if failure.kind() == io::ErrorKind::WouldBlock {
+            return failure;
+        }
+        loop {
+            match self.session.read_tls(&mut self.socket) {
+                Ok(0) | Err(_) => return failure,
+                Ok(_) => {
+                    if let Err(alert) = self.session.process_new_packets() {
+                        return io::Error::new(io::ErrorKind::InvalidData, alert);
+                    }
+                }
+            }
+        }
+    }
+
     fn handshake(&mut self) -> io::Result<bool> {
         while self.session.is_handshaking() {
-            self.flush()?;
+            self.flush().map_err(|error| self.last_words(error))?;
             if self.session.is_handshaking() && !self.receive()? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

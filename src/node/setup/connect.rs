@@ -125,9 +125,12 @@ fn tls_failure(error: &io::Error, deadline: &Deadline) -> SetupError {
             Status::Timeout,
             format!("connected, but no TLS within {millis} ms: is this a TLS port?"),
         ),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => SetupError::new(
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => SetupError::new(
             Status::Unreachable,
-            "the server closed the connection during the TLS handshake: is this a TLS port?",
+            "the server closed the connection during the TLS handshake: is this a TLS port, or does it want a client \
+             certificate?",
         ),
         _ => SetupError::new(Status::Unreachable, format!("TLS failed: {error}")),
     }
@@ -231,7 +234,7 @@ mod tests {
         assert!(error.message.contains("does not speak TLS"), "{error:?}");
         let error = handshake_with(b"");
         assert_eq!(error.kind, Status::Unreachable);
-        assert!(error.message.contains("is this a TLS port?"), "{error:?}");
+        assert!(error.message.contains("is this a TLS port"), "{error:?}");
     }
 
     #[test]
