@@ -17,14 +17,15 @@ pub enum Level {
     Debug = 4,
 }
 
-type Sink = dyn Fn(Level, &str) + Send + Sync;
+/// Takes the messages.
+pub type Sink = dyn Fn(Level, &str) + Send + Sync;
 
 static SINK: RwLock<Option<Arc<Sink>>> = RwLock::new(None);
 static LEVEL: AtomicI32 = AtomicI32::new(0);
 
 /// Sends messages of `level` and more important ones to `sink`, from whichever thread has something to say; `None`
 /// silences the library. The sink must not call the library and should return soon: the I/O thread waits for it.
-pub fn set(sink: Option<Box<dyn Fn(Level, &str) + Send + Sync>>, level: Level) {
+pub fn set(sink: Option<Box<Sink>>, level: Level) {
     let level = if sink.is_some() { level as i32 } else { 0 };
     let sink = sink.map(Arc::from);
     *SINK.write().unwrap_or_else(|e| e.into_inner()) = sink;

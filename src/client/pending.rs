@@ -66,10 +66,10 @@ impl<T> Future for Pending<T> {
 
 impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
-        if let State::UnderWay(ticket) = &self.state {
-            if let Ok(runtime) = runtime::get() {
-                runtime.send(Request::Cancel(Arc::clone(ticket)));
-            }
+        if let State::UnderWay(ticket) = &self.state
+            && let Ok(runtime) = runtime::get()
+        {
+            runtime.send(Request::Cancel(Arc::clone(ticket)));
         }
     }
 }

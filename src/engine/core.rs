@@ -125,13 +125,12 @@ impl Core {
     /// A defect struck in mid-turn: whoever waits is told, rather than left waiting.
     pub(crate) fn fail_everything(&mut self) {
         for key in self.operations.keys() {
-            if let Some(operation) = self.operations.remove(key) {
-                if operation.phase != Phase::Ended {
-                    if let Some(ticket) = &operation.ticket {
-                        let error = operation.stopped(Status::Internal);
-                        ticket.complete(Outcome::Failed(error));
-                    }
-                }
+            if let Some(operation) = self.operations.remove(key)
+                && operation.phase != Phase::Ended
+                && let Some(ticket) = &operation.ticket
+            {
+                let error = operation.stopped(Status::Internal);
+                ticket.complete(Outcome::Failed(error));
             }
         }
         self.awaited = 0;

@@ -115,10 +115,10 @@ mod per_process {
         loop {
             let latest = LATEST.load(Ordering::Acquire);
             // SAFETY: a generation, once published, is never freed.
-            if let Some(latest_ref) = unsafe { latest.as_ref() } {
-                if latest_ref.number == fork::generation() {
-                    return latest_ref;
-                }
+            if let Some(latest_ref) = unsafe { latest.as_ref() }
+                && latest_ref.number == fork::generation()
+            {
+                return latest_ref;
             }
             let fresh = Box::into_raw(Box::new(Generation {
                 number: fork::generation(),
