@@ -74,9 +74,9 @@ static void urls(void) {
   refuse_url("127.0.0.1:6379", "127.0.0.1:6379");
   refuse_url("redis://", "redis://");
   refuse_url("http://user:sesame@127.0.0.1", "http");
-  refuse_url("redis://user:sesame@127.0.0.1:99999", "99999");
-  refuse_url("redis://:sesame@127.0.0.1/zero", "zero");
-  refuse_url("redis://127.0.0.1:6379/-1", "-1");
+  refuse_url("redis://user:sesame@127.0.0.1:99999", "port");
+  refuse_url("redis://:sesame@127.0.0.1/zero", "database");
+  refuse_url("redis://127.0.0.1:6379/-1", "database");
   refuse_url("rediss://:sesame@127.0.0.1/#insecure", "insecure");
   refuse_url("redis://\xff", "urls[0] is not valid UTF-8");
 }

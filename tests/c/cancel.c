@@ -50,8 +50,7 @@ static void count_events(unsigned *events) {
 
 // Those that nobody happened to cancel would wait for ever.
 static void cancel_the_rest(void) {
-  for (unsigned id = 0; id < OPERATIONS; id++)
-    redlock_cancel(queue, id, NULL);
+  for (unsigned id = 0; id < OPERATIONS; id++) redlock_cancel(queue, id, NULL);
 }
 
 static void storm(unsigned round) {
@@ -66,8 +65,7 @@ static void storm(unsigned round) {
     CHECK(pthread_create(&threads[i], NULL, cancel_all, &seeds[i]) == 0);
   }
   submit_all();
-  for (unsigned i = 0; i < CANCELLERS; i++)
-    CHECK(pthread_join(threads[i], NULL) == 0);
+  for (unsigned i = 0; i < CANCELLERS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
   cancel_the_rest();
   count_events(events);
   OK(redlock_release(lock, &err));
@@ -78,8 +76,7 @@ static void storm(unsigned round) {
 
 int main(void) {
   factory = new_factory();
-  for (unsigned round = 0; round < ROUNDS; round++)
-    storm(round);
+  for (unsigned round = 0; round < ROUNDS; round++) storm(round);
   redlock_factory_free(factory);
   return 0;
 }

@@ -68,8 +68,7 @@ static void another_type_is_recognised(void) {
 
 static void garbage_is_recognised(void) {
   char foreign[64] = "on the stack";
-  const uintptr_t garbage[] = {
-      1, 7, 8, 4096, (uintptr_t)foreign, (uintptr_t)&node_count, UINTPTR_MAX, UINTPTR_MAX / 2};
+  const uintptr_t garbage[] = {1, 7, 8, 4096, (uintptr_t)foreign, (uintptr_t)&node_count, UINTPTR_MAX, UINTPTR_MAX / 2};
   for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
     void *handle = (void *)garbage[i];
     redlock_lock *out = NULL;

@@ -27,12 +27,8 @@ static void make_in_vain_and_free(void) {
   redlock_factory_free(factory);
 }
 
-static size_t descriptors(void) {
-  return entries("/proc/self/fd");
-}
-static size_t threads(void) {
-  return entries("/proc/self/task");
-}
+static size_t descriptors(void) { return entries("/proc/self/fd"); }
+static size_t threads(void) { return entries("/proc/self/task"); }
 
 int main(void) {
   // What the library keeps for the process is a few of each; a hundred rounds that leak one of anything leave

@@ -13,12 +13,9 @@ static int marker;
 
 static void hear(int32_t level, const char *message, void *user_data) {
   atomic_fetch_add(&heard, 1);
-  if (level == REDLOCK_LOG_ERROR || level == REDLOCK_LOG_WARN)
-    atomic_fetch_add(&important, 1);
-  if (user_data != &marker || level < REDLOCK_LOG_ERROR || level > REDLOCK_LOG_DEBUG)
-    atomic_fetch_add(&wrong, 1);
-  if (strlen(message) == 0 || strchr(message, '\n') != NULL || contains(message, "sesame"))
-    atomic_fetch_add(&wrong, 1);
+  if (level == REDLOCK_LOG_ERROR || level == REDLOCK_LOG_WARN) atomic_fetch_add(&important, 1);
+  if (user_data != &marker || level < REDLOCK_LOG_ERROR || level > REDLOCK_LOG_DEBUG) atomic_fetch_add(&wrong, 1);
+  if (strlen(message) == 0 || strchr(message, '\n') != NULL || contains(message, "sesame")) atomic_fetch_add(&wrong, 1);
 }
 
 static void wrong_levels(void) {

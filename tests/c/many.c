@@ -38,11 +38,10 @@ static void for_each(void (*submit)(size_t), void (*take)(const redlock_event *)
   size_t submitted = 0;
   for (size_t taken = 0; taken < LOCKS;) {
     size_t count = 0;
-    while (submitted < LOCKS && submitted - taken < WINDOW)
-      submit(submitted++);
+    while (submitted < LOCKS && submitted - taken < WINDOW) submit(submitted++);
     OK(redlock_queue_next(queue, events, BATCH, -1, &count, &err));
     for (size_t i = 0; i < count; i++) {
-      CHECK(events[i].status == REDLOCK_OK);
+      SUCCEEDED(events[i]);
       take(&events[i]);
     }
     taken += count;
@@ -56,8 +55,7 @@ int main(void) {
   CHECK(locks != NULL);
   for_each(submit_acquire, keep_lock);
   WAIT_UNTIL(keys_on_nodes() == LOCKS * node_count());
-  for (size_t i = 0; i < LOCKS; i++)
-    CHECK(redlock_lock_validity_ms(locks[i]) > 0);
+  for (size_t i = 0; i < LOCKS; i++) CHECK(redlock_lock_validity_ms(locks[i]) > 0);
   for_each(submit_release, forget_lock);
   WAIT_UNTIL(keys_on_nodes() == 0);
   free(locks);

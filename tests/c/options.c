@@ -39,8 +39,7 @@ static void a_wrong_option_is_told_what_is_right(void) {
   FAILS(redlock_options_set(options, "node_timeout_ms", "soon", &err), invalid, "node_timeout_ms");
   FAILS(redlock_options_set(options, "node_timeout_ms", "", &err), invalid, "node_timeout_ms");
   FAILS(redlock_options_set(options, "node_timeout_ms", "-1", &err), invalid, "node_timeout_ms");
-  FAILS(redlock_options_set(options, "node_timeout_ms", "99999999999999999999", &err), invalid,
-        "node_timeout_ms");
+  FAILS(redlock_options_set(options, "node_timeout_ms", "99999999999999999999", &err), invalid, "node_timeout_ms");
   FAILS(redlock_options_set(options, "node_timeout_ms", "\xff", &err), invalid, "value is not valid UTF-8");
   FAILS(redlock_options_set(options, "\xc3", "1", &err), invalid, "name is not valid UTF-8");
   redlock_options_free(options);

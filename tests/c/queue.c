@@ -15,14 +15,13 @@ static bool readable(redlock_queue *queue) {
 }
 
 static void check_clean(const redlock_event *event) {
-  for (size_t i = 0; i < sizeof event->reserved / sizeof *event->reserved; i++)
-    CHECK(event->reserved[i] == 0);
+  for (size_t i = 0; i < sizeof event->reserved / sizeof *event->reserved; i++) CHECK(event->reserved[i] == 0);
 }
 
 static redlock_event succeeded(redlock_queue *queue, uint64_t id, uint32_t kind) {
   redlock_event event = next_event(queue);
   CHECK(event.id == id && event.kind == kind);
-  CHECK(event.status == REDLOCK_OK && event.error == NULL);
+  SUCCEEDED(event);
   check_clean(&event);
   return event;
 }
@@ -72,8 +71,7 @@ static void freed_before_its_event(void) {
 static void the_descriptor_is_readable_while_events_wait(void) {
   redlock_queue *queue = new_queue();
   CHECK(!readable(queue));
-  for (uint64_t id = 0; id < 10; id++)
-    OK(redlock_submit_is_locked(factory, "fd", queue, id, &err));
+  for (uint64_t id = 0; id < 10; id++) OK(redlock_submit_is_locked(factory, "fd", queue, id, &err));
   for (uint64_t i = 0; i < 10; i++) {
     WAIT_UNTIL(readable(queue));
     next_event(queue);
@@ -93,10 +91,8 @@ static void room_and_time(void) {
   count = 99;
   FAILS(redlock_queue_next(queue, events, 0, 0, &count, &err), REDLOCK_ERR_INVALID_ARGUMENT, "max is 0");
   CHECK(count == 0);
-  FAILS(redlock_queue_next(queue, events, 8, -2, &count, &err), REDLOCK_ERR_INVALID_ARGUMENT,
-        "timeout_ms is -2");
-  for (uint64_t id = 0; id < 20; id++)
-    OK(redlock_submit_is_locked(factory, "room", queue, id, &err));
+  FAILS(redlock_queue_next(queue, events, 8, -2, &count, &err), REDLOCK_ERR_INVALID_ARGUMENT, "timeout_ms is -2");
+  for (uint64_t id = 0; id < 20; id++) OK(redlock_submit_is_locked(factory, "room", queue, id, &err));
   for (size_t taken = 0; taken < 20; taken += count) {
     memset(events, 0xff, sizeof events);
     OK(redlock_queue_next(queue, events, 8, -1, &count, &err));

@@ -40,13 +40,11 @@ static void every_number_has_strings(void) {
 
 static void versions_agree(void) {
   char text[64];
-  snprintf(text, sizeof text, "%d.%d.%d", REDLOCK_VERSION_MAJOR, REDLOCK_VERSION_MINOR,
-           REDLOCK_VERSION_PATCH);
+  snprintf(text, sizeof text, "%d.%d.%d", REDLOCK_VERSION_MAJOR, REDLOCK_VERSION_MINOR, REDLOCK_VERSION_PATCH);
   CHECK(strcmp(redlock_version(), REDLOCK_VERSION) == 0);
   CHECK(strcmp(redlock_version(), text) == 0);
   CHECK(redlock_version_number() == REDLOCK_VERSION_NUMBER);
-  CHECK(REDLOCK_VERSION_NUMBER ==
-        REDLOCK_VERSION_MAJOR * 10000 + REDLOCK_VERSION_MINOR * 100 + REDLOCK_VERSION_PATCH);
+  CHECK(REDLOCK_VERSION_NUMBER == REDLOCK_VERSION_MAJOR * 10000 + REDLOCK_VERSION_MINOR * 100 + REDLOCK_VERSION_PATCH);
 }
 
 int main(void) {

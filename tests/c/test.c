@@ -21,8 +21,7 @@ static void fail(const char *file, int line, const char *what) {
 }
 
 void test_check(bool holds, const char *condition, const char *file, int line) {
-  if (!holds)
-    fail(file, line, condition);
+  if (!holds) fail(file, line, condition);
 }
 
 void test_success(redlock_status status, redlock_error *err, const char *call, const char *file, int line) {
@@ -30,16 +29,15 @@ void test_success(redlock_status status, redlock_error *err, const char *call, c
     fprintf(stderr, "%s: %s\n", redlock_status_name(status), redlock_error_message(err));
     fail(file, line, call);
   }
-  if (err != NULL)
-    fail(file, line, "an error in spite of success");
+  if (err != NULL) fail(file, line, "an error in spite of success");
 }
 
-void test_failure(redlock_status status, redlock_error *err, redlock_status wanted, const char *words,
-                  const char *call, const char *file, int line) {
+void test_failure(redlock_status status, redlock_error *err, redlock_status wanted, const char *words, const char *call,
+                  const char *file, int line) {
   const char *message = redlock_error_message(err);
   if (status != wanted || !contains(message, words)) {
-    fprintf(stderr, "%s: %s\nwanted %s: ...%s...\n", redlock_status_name(status), message,
-            redlock_status_name(wanted), words);
+    fprintf(stderr, "%s: %s\nwanted %s: ...%s...\n", redlock_status_name(status), message, redlock_status_name(wanted),
+            words);
     fail(file, line, call);
   }
   if (err == NULL || redlock_error_code(err) != status)
@@ -60,14 +58,11 @@ struct test_deadline test_deadline_start(void) {
 
 void test_deadline_check(struct test_deadline *deadline, const char *condition, const char *file, int line) {
   const struct timespec pause = {0, 1000000};
-  if (now_ns() > deadline->end_ns)
-    fail(file, line, condition);
+  if (now_ns() > deadline->end_ns) fail(file, line, condition);
   nanosleep(&pause, NULL);
 }
 
-bool contains(const char *text, const char *part) {
-  return strstr(text, part) != NULL;
-}
+bool contains(const char *text, const char *part) { return strstr(text, part) != NULL; }
 
 // Splits the value of an environment variable at its commas.
 static size_t split(const char *variable, const char **parts) {
@@ -87,8 +82,7 @@ static const char *urls[MAX_TEST_NODES];
 
 size_t node_count(void) {
   static size_t n;
-  if (n == 0)
-    n = split("REDLOCK_TEST_URLS", urls);
+  if (n == 0) n = split("REDLOCK_TEST_URLS", urls);
   return n;
 }
 
@@ -131,24 +125,33 @@ size_t nodes_holding(const char *key) {
   char command[COMMAND_LENGTH];
   size_t holding = 0;
   snprintf(command, sizeof command, "EXISTS %s\r\n", key);
-  for (size_t i = 0; i < node_count(); i++)
-    holding += ask(i, command);
+  for (size_t i = 0; i < node_count(); i++) holding += ask(i, command);
   return holding;
 }
 
 size_t keys_on_nodes(void) {
   size_t keys = 0;
-  for (size_t i = 0; i < node_count(); i++)
-    keys += ask(i, "DBSIZE\r\n");
+  for (size_t i = 0; i < node_count(); i++) keys += ask(i, "DBSIZE\r\n");
   return keys;
 }
 
-redlock_factory *new_factory(void) {
+static redlock_factory *factory_with(const redlock_options *options) {
   redlock_factory *factory = NULL;
-  OK(redlock_factory_new(node_urls(), node_count(), NULL, &factory, &err));
+  OK(redlock_factory_new(node_urls(), node_count(), options, &factory, &err));
   CHECK(factory != NULL);
   return factory;
 }
+
+redlock_factory *new_factory(void) {
+  redlock_options *options = NULL;
+  OK(redlock_options_new(&options, &err));
+  OK(redlock_options_set(options, "node_timeout_ms", "20000", &err));
+  redlock_factory *factory = factory_with(options);
+  redlock_options_free(options);
+  return factory;
+}
+
+redlock_factory *new_default_factory(void) { return factory_with(NULL); }
 
 redlock_lock *lock_now(redlock_factory *factory, const char *resource, uint64_t ttl_ms) {
   redlock_lock *lock = NULL;
@@ -182,27 +185,22 @@ bool no_event(redlock_queue *queue) {
 static atomic_long sleepers[MAX_SLEEPERS];
 static atomic_size_t sleeper_count;
 
-void about_to_sleep(void) {
-  sleepers[atomic_fetch_add(&sleeper_count, 1)] = syscall(SYS_gettid);
-}
+void about_to_sleep(void) { sleepers[atomic_fetch_add(&sleeper_count, 1)] = syscall(SYS_gettid); }
 
 // The state of a thread, as the kernel has it: 'S' when it sleeps.
 static char thread_state(long thread) {
   char path[64], state = '?';
   snprintf(path, sizeof path, "/proc/self/task/%ld/stat", thread);
   FILE *file = fopen(path, "r");
-  if (file == NULL)
-    return state;
-  if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-    state = '?';
+  if (file == NULL) return state;
+  if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = '?';
   fclose(file);
   return state;
 }
 
 static size_t sleeping(void) {
   size_t n = 0;
-  for (size_t i = 0; i < atomic_load(&sleeper_count); i++)
-    n += thread_state(sleepers[i]) == 'S';
+  for (size_t i = 0; i < atomic_load(&sleeper_count); i++) n += thread_state(sleepers[i]) == 'S';
   return n;
 }
 
@@ -215,8 +213,7 @@ size_t entries(const char *directory) {
   size_t n = 0;
   DIR *listing = opendir(directory);
   CHECK(listing != NULL);
-  while (readdir(listing) != NULL)
-    n++;
+  while (readdir(listing) != NULL) n++;
   closedir(listing);
   return n;
 }
