@@ -12,7 +12,7 @@
 
 #define FORKED(call) FAILS(call, REDLOCK_ERR_FORKED, "")
 
-enum { BUSY_THREADS = 3, FORKS = 40, CHILD_PATIENCE_S = 60 };
+enum { BUSY_THREADS = 3, FORKS = 100, CHILD_PATIENCE_S = 60 };
 
 static redlock_factory *factory;
 static redlock_lock *lock;
@@ -126,17 +126,33 @@ static void silent_children(void) {
   redlock_lock_free(lock);
 }
 
-static void *keep_busy(void *argument) {
-  char resource[32];
-  snprintf(resource, sizeof resource, "busy-%d", *(int *)argument);
+static void make_and_free_handles(int times) {
+  for (int i = 0; i < times; i++) {
+    redlock_options *options = NULL;
+    OK(redlock_options_new(&options, &err));
+    FAILS(redlock_release(NULL, &err), REDLOCK_ERR_INVALID_ARGUMENT, "lock is NULL");
+    redlock_options_free(options);
+  }
+}
+
+static void *keep_handles_busy(void *unused) {
+  (void)unused;
+  while (!atomic_load(&stop)) make_and_free_handles(100);
+  return NULL;
+}
+
+static void *keep_nodes_busy(void *unused) {
+  (void)unused;
   while (!atomic_load(&stop)) {
-    redlock_lock *own = lock_now(factory, resource, 60000);
-    redlock_release(NULL, NULL);
+    redlock_lock *own = lock_now(factory, "busy", 60000);
     redlock_queue_free(new_queue());
     redlock_lock_free(own);
   }
   return NULL;
 }
+
+// Enough handles to come by every part of the tables.
+static void use_handles(void) { make_and_free_handles(100); }
 
 static void acquire_in_child(void) {
   char resource[32];
@@ -144,19 +160,16 @@ static void acquire_in_child(void) {
   redlock_lock *own = lock_now(factory, resource, 60000);
   OK(redlock_release(own, &err));
   redlock_lock_free(own);
-  FAILS(redlock_release(NULL, &err), REDLOCK_ERR_INVALID_ARGUMENT, "lock is NULL");
   redlock_queue_free(new_queue());
+  use_handles();
 }
 
 // Forks while other threads are inside of the library: nothing that they held stays locked in the child.
-static void forks_among_busy_threads(void) {
+static void forks_among(void *(*busy)(void *), void (*body)(void)) {
   pthread_t threads[BUSY_THREADS];
-  int numbers[BUSY_THREADS];
-  for (int i = 0; i < BUSY_THREADS; i++) {
-    numbers[i] = i;
-    CHECK(pthread_create(&threads[i], NULL, keep_busy, &numbers[i]) == 0);
-  }
-  for (int i = 0; i < FORKS; i++) end_of_child(start_child(acquire_in_child));
+  atomic_store(&stop, false);
+  for (int i = 0; i < BUSY_THREADS; i++) CHECK(pthread_create(&threads[i], NULL, busy, NULL) == 0);
+  for (int i = 0; i < FORKS; i++) end_of_child(start_child(body));
   atomic_store(&stop, true);
   for (int i = 0; i < BUSY_THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
 }
@@ -175,7 +188,8 @@ int main(void) {
   parents_things_stay_the_parents();
   silent_children();
   a_factory_first_used_in_the_child();
-  forks_among_busy_threads();
+  forks_among(keep_nodes_busy, acquire_in_child);
+  forks_among(keep_handles_busy, use_handles);
   redlock_factory_free(factory);
   WAIT_UNTIL(keys_on_nodes() == 0);
   return 0;
