@@ -1,4 +1,4 @@
-/* A C program that uses an installed libredlock: it takes a lock on the masters in REDLOCK_TEST_URLS and gives it back. */
+/* A C program that uses an installed libredlock: takes and gives back a lock on REDLOCK_TEST_URLS. */
 #include <redlock.h>
 
 #include <stdio.h>
@@ -11,7 +11,8 @@ static void require(int holds, const char *what, redlock_error *error) {
   if (holds) {
     return;
   }
-  fprintf(stderr, "%s: not so; %s\n", what, error == NULL ? "there was no error" : redlock_error_message(error));
+  fprintf(stderr, "%s: not so; %s\n", what,
+          error == NULL ? "there was no error" : redlock_error_message(error));
   exit(1);
 }
 

@@ -1,4 +1,4 @@
-// A C++ program that uses an installed libredlock: it takes a lock on the masters in REDLOCK_TEST_URLS and gives it back.
+// A C++ program that uses an installed libredlock: takes and gives back a lock on REDLOCK_TEST_URLS.
 #include <redlock.h>
 
 #include <cstdlib>
@@ -31,7 +31,8 @@ void require(redlock_status status, redlock_status expected, redlock_error *raw)
   if (status == expected) {
     return;
   }
-  std::string message = std::string(redlock_status_name(status)) + " instead of " + redlock_status_name(expected);
+  std::string message =
+      std::string(redlock_status_name(status)) + " instead of " + redlock_status_name(expected);
   throw std::runtime_error(error ? message + ": " + redlock_error_message(error.get()) : message);
 }
 
