@@ -35,7 +35,7 @@ demo: ## Show locks over five masters, installing what is missing
 	scripts/install-tools demo
 	@$(MAKE) build
 	$(CARGO) build --quiet --package testkit
-	$(testkit) run -n 5 -- $(BUILD)/examples/c/demo
+	$(testkit) run -n 5 -- $(BUILD)/examples/demo
 
 .PHONY: test
 test: ## Run all tests, installing what is missing
