@@ -1,2 +1,109 @@
-//! Build script.
-fn main() {}
+//! Makes the C header out of `src/ffi`, and tells the linker what the shared library is called.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The files of the C ABI, in the order that the header has.
+const FFI: [&str; 11] = [
+    "status", "version", "error", "options", "factory", "blocking", "lock", "queue", "submit",
+    "log", "string",
+];
+
+const SONAME: &str = "libredlock.so.0";
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    link_arguments();
+    // As a dependency of another crate, only the Rust side is wanted: the published package comes without the tests.
+    if Path::new("tests/abi.rs").exists() {
+        header();
+        soname_link();
+    }
+}
+
+fn link_arguments() {
+    match variable("CARGO_CFG_TARGET_OS").as_str() {
+        "linux" | "android" | "freebsd" | "netbsd" | "openbsd" | "dragonfly" => {
+            // `nodelete`: the I/O thread and the fork handlers must not lose their code to a dlclose.
+            for argument in [format!("-Wl,-soname,{SONAME}"), "-Wl,-z,nodelete".into()] {
+                println!("cargo::rustc-cdylib-link-arg={argument}");
+            }
+        }
+        "macos" | "ios" => {
+            println!("cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libredlock.0.dylib");
+        }
+        _ => {}
+    }
+}
+
+/// Writes the header into OUT_DIR, where a test compares it with the committed one, and with REDLOCK_UPDATE_HEADER over that.
+fn header() {
+    for path in ["src/ffi", "cbindgen.toml", "Cargo.toml"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    println!("cargo::rerun-if-env-changed=REDLOCK_UPDATE_HEADER");
+    let bindings = match generate() {
+        Ok(bindings) => bindings,
+        Err(why) => {
+            println!("cargo::warning=redlock.h was not generated: {why}");
+            return;
+        }
+    };
+    bindings.write_to_file(out_dir().join("redlock.h"));
+    if env::var_os("REDLOCK_UPDATE_HEADER").is_some() {
+        bindings.write_to_file("include/redlock.h");
+    }
+}
+
+fn generate() -> Result<cbindgen::Bindings, String> {
+    let mut config = cbindgen::Config::from_file("cbindgen.toml")?;
+    config.after_includes = Some(version_macros());
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for file in FFI {
+        builder = builder.with_src(format!("src/ffi/{file}.rs"));
+    }
+    builder.generate().map_err(|error| error.to_string())
+}
+
+fn version_macros() -> String {
+    let [major, minor, patch] = ["MAJOR", "MINOR", "PATCH"].map(|part| {
+        variable(&format!("CARGO_PKG_VERSION_{part}"))
+            .parse::<u32>()
+            .unwrap_or(0)
+    });
+    let version = variable("CARGO_PKG_VERSION");
+    let number = major * 10_000 + minor * 100 + patch;
+    format!(
+        r#"
+/**
+ * The version of this header, as text and as numbers; that of the library that runs is redlock_version().
+ */
+#define REDLOCK_VERSION "{version}"
+#define REDLOCK_VERSION_MAJOR {major}
+#define REDLOCK_VERSION_MINOR {minor}
+#define REDLOCK_VERSION_PATCH {patch}
+/**
+ * major * 10000 + minor * 100 + patch
+ */
+#define REDLOCK_VERSION_NUMBER {number}"#
+    )
+}
+
+/// Programs linked with the library look for its SONAME; beside the library that cargo built, a link of that name lets them run
+/// without an installation.
+fn soname_link() {
+    // OUT_DIR is <profile directory>/build/<package>/out.
+    #[cfg(unix)]
+    if let Some(directory) = out_dir().ancestors().nth(3) {
+        // It may be there already, and nothing but running uninstalled programs depends on it.
+        let _ = std::os::unix::fs::symlink("libredlock.so", directory.join(SONAME));
+    }
+}
+
+fn out_dir() -> PathBuf {
+    PathBuf::from(variable("OUT_DIR"))
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_default()
+}

@@ -69,9 +69,7 @@ impl Status {
 
     /// The status of a code, `None` for a number that is no status.
     pub fn from_code(code: i32) -> Option<Status> {
-        Status::ALL
-            .into_iter()
-            .find(|status| status.code() == code)
+        Status::ALL.into_iter().find(|status| status.code() == code)
     }
 
     /// The name of the C macro.

@@ -1,8 +1,20 @@
 //! Distributed locks over independent Redis masters.
-#![allow(dead_code)]
 
+mod client;
 mod clock;
-pub mod error;
+mod engine;
+mod error;
+mod fork;
+pub mod log;
 mod logic;
 mod node;
 mod token;
+
+pub use client::factory::{Factory, MAX_RESOURCE_LENGTH, Wait};
+pub use client::lock::Lock;
+pub use client::options::{OptionInfo, Options};
+pub use client::pending::Pending;
+pub use client::queue::{Completion, Event, Queue};
+pub use engine::nodes::NodeHealth;
+pub use engine::queue::EventKind;
+pub use error::{Error, NodeReport, Result, Status};

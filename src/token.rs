@@ -12,6 +12,9 @@ const ENTROPY: usize = 20;
 pub(crate) struct Token([u8; 2 * ENTROPY]);
 
 impl Token {
+    /// No owner: for questions that name none.
+    pub(crate) const NONE: Token = Token([b'0'; 2 * ENTROPY]);
+
     /// A fresh token, or the operating system's reason for having no random bytes.
     pub(crate) fn generate() -> Result<Token, rand::rngs::SysError> {
         const HEX: &[u8; 16] = b"0123456789abcdef";

@@ -9,7 +9,7 @@
 #define BENCH_MAX_NODES 16
 #define BENCH_TTL_MS 10000
 
-/* The command line, the same for every program under bench/ (see bench/README.md). */
+/* The command line, the same for every program under bench/ (see docs/benchmarks.md). */
 struct bench_args {
   const char *urls[BENCH_MAX_NODES];
   size_t node_count;
@@ -38,7 +38,7 @@ _Noreturn void bench_die(const char *what);
 /* Nanoseconds on a clock that only moves forward. */
 uint64_t bench_now_ns(void);
 
-/* The window in which pairs count: those begun at or after `start` and before `end`. */
+/* The window in which pairs count: those that begin before `end` and are over after `start`. */
 struct bench_window {
   uint64_t start;
   uint64_t end;

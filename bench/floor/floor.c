@@ -21,6 +21,7 @@ static const char token[] = "0123456789abcdef0123456789abcdef01234567";
 
 struct node {
   int socket;
+  bool lost;
   uint64_t sent;     /* commands sent so far */
   uint64_t answered; /* answers read so far; every answer here is one line */
 };
@@ -92,14 +93,20 @@ static bool drain(struct node *node, char good) {
   return n > 0 && node->answered == node->sent && first == good;
 }
 
+/* Writes one command to one node. A node that has stopped reading, so that its buffers are full, is given up for good:
+ * whatever part of a command has gone out, nothing can follow it. */
+static bool submit(struct node *node, const char *command, size_t length) {
+  if (node->lost) return false;
+  node->lost = send(node->socket, command, length, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)length;
+  node->sent++;
+  return !node->lost;
+}
+
 /* Sends one command to all nodes and waits for a quorum of good answers; false when that can no longer come. */
 static bool scatter_gather(struct floor_state *state, const char *command, size_t length, char good) {
   struct epoll_event events[BENCH_MAX_NODES];
   size_t granted = 0, refused = 0;
-  for (size_t i = 0; i < state->node_count; i++) {
-    if (send(state->nodes[i].socket, command, length, MSG_NOSIGNAL) != (ssize_t)length) bench_die("send");
-    state->nodes[i].sent++;
-  }
+  for (size_t i = 0; i < state->node_count; i++) refused += !submit(&state->nodes[i], command, length);
   while (granted < state->quorum && refused <= state->node_count - state->quorum) {
     int ready = epoll_wait(state->epoll, events, BENCH_MAX_NODES, state->patience);
     for (int i = 0; i < ready; i++) {
@@ -118,19 +125,24 @@ static bool pair(struct floor_state *state) {
 }
 
 static void measure(struct floor_state *state, const struct bench_window *window, struct bench_result *result) {
-  uint64_t now;
-  while ((now = bench_now_ns()) < window->start) pair(state);
-  double cpu = bench_cpu_us();
-  uint64_t begun = now;
-  while (now < window->end) {
+  double cpu = 0;
+  bool started = false;
+  uint64_t begun = bench_now_ns();
+  while (begun < window->end) {
+    if (!started && begun >= window->start) {
+      started = true;
+      cpu = bench_cpu_us();
+    }
     bool good = pair(state);
     uint64_t done = bench_now_ns();
-    if (good) bench_samples_add(&result->samples, done - now);
-    else result->failures++;
-    now = done;
+    if (done >= window->start) {
+      if (good) bench_samples_add(&result->samples, done - begun);
+      else result->failures++;
+    }
+    begun = done;
   }
   result->cpu_us = bench_cpu_us() - cpu;
-  result->seconds = (double)(now - begun) / 1e9;
+  result->seconds = (double)(begun - window->start) / 1e9;
 }
 
 int main(int argc, char **argv) {

@@ -31,7 +31,7 @@ struct ours_stream {
   struct ours_slot *slots;
   size_t slot_count;
   size_t busy;               /* slots whose next event is still to come */
-  struct bench_window window; /* pairs begun in it are sampled */
+  struct bench_window window; /* the pairs that it counts are sampled */
   uint64_t pairs_left;       /* no new pair begins at 0 */
   uint64_t pairs_done;
   bool sampling;

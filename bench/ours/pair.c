@@ -29,7 +29,7 @@ static void *run(void *context) {
   while (begun < caller->window.end) {
     bool good = pair(caller->factory, caller->resource);
     uint64_t done = bench_now_ns();
-    if (begun >= caller->window.start) {
+    if (done >= caller->window.start) {
       if (good) bench_samples_add(&caller->samples, done - begun);
       else caller->failures++;
     }

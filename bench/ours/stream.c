@@ -45,7 +45,7 @@ static void finish(struct ours_stream *stream, size_t index, bool good, uint64_t
   struct ours_slot *slot = &stream->slots[index];
   stream->busy--;
   stream->pairs_done++;
-  if (stream->sampling && slot->begun >= stream->window.start && good)
+  if (stream->sampling && now >= stream->window.start && good)
     bench_samples_add(&stream->result.samples, now - slot->begun);
   if (!good) stream->result.failures++;
   begin(stream, index, now);

@@ -26,7 +26,7 @@ impl Backoff {
         let ceiling = self.ceiling();
         self.failures = self.failures.saturating_add(1);
         let half = ceiling / 2;
-        let spread = u128::from(random) * u128::from(ceiling - half + 1) >> 64;
+        let spread = (u128::from(random) * u128::from(ceiling - half + 1)) >> 64;
         half + spread as Nanos
     }
 

@@ -149,12 +149,7 @@ mod tests {
     fn every_assignment(nodes: usize, mut check: impl FnMut(&[(usize, Option<Vote>)])) {
         for code in 0..4usize.pow(nodes as u32) {
             let votes: Vec<_> = (0..nodes)
-                .map(|node| {
-                    (
-                        node,
-                        VOTES.get(code / 4usize.pow(node as u32) % 4).copied(),
-                    )
-                })
+                .map(|node| (node, VOTES.get(code / 4usize.pow(node as u32) % 4).copied()))
                 .collect();
             for first in 0..nodes {
                 let mut order = votes.clone();
@@ -240,12 +235,7 @@ mod tests {
     #[test]
     fn an_even_split_is_decided() {
         let mut tally = Tally::new(4);
-        for (node, vote) in [
-            (0, Vote::Yes),
-            (1, Vote::No),
-            (2, Vote::Yes),
-            (3, Vote::No),
-        ] {
+        for (node, vote) in [(0, Vote::Yes), (1, Vote::No), (2, Vote::Yes), (3, Vote::No)] {
             tally.record(node, vote);
         }
         assert_eq!(tally.decision(), Decision::Refused);
@@ -255,12 +245,7 @@ mod tests {
     #[test]
     fn a_held_lock_is_no_split() {
         let mut tally = Tally::new(5);
-        for (node, vote) in [
-            (0, Vote::Yes),
-            (1, Vote::No),
-            (2, Vote::No),
-            (3, Vote::No),
-        ] {
+        for (node, vote) in [(0, Vote::Yes), (1, Vote::No), (2, Vote::No), (3, Vote::No)] {
             tally.record(node, vote);
         }
         assert_eq!(tally.decision(), Decision::Refused);

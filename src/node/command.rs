@@ -131,9 +131,8 @@ mod tests {
 
     #[test]
     fn a_key_of_another_type_counts_as_taken() {
-        let direct = Reply::Error(
-            b"WRONGTYPE Operation against a key holding the wrong kind of value",
-        );
+        let direct =
+            Reply::Error(b"WRONGTYPE Operation against a key holding the wrong kind of value");
         let in_script = Reply::Error(
             b"ERR Error running script (call to f_1): @user_script:5: WRONGTYPE Operation against a key",
         );

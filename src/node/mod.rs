@@ -1,4 +1,8 @@
 //! One Redis master: its address, the set-up of a connection, the wire format and the connection itself.
 
+pub(crate) mod address;
 pub(crate) mod command;
+pub(crate) mod connection;
 pub(crate) mod resp;
+pub(crate) mod setup;
+pub(crate) mod stream;

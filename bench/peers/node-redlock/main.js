@@ -34,7 +34,7 @@ async function pair(redlock, resource) {
   await lock.release();
 }
 
-/** Pairs until the window ends; those begun in the window count. */
+/** Pairs until the window ends; those that are over after its start count. */
 async function run(redlock, resource, window, tally) {
   for (;;) {
     const begun = performance.now();
@@ -45,8 +45,9 @@ async function run(redlock, resource, window, tally) {
     } catch {
       good = false;
     }
-    if (begun < window.start) continue;
-    if (good) tally.durations.push((performance.now() - begun) * 1e3);
+    const done = performance.now();
+    if (done < window.start) continue;
+    if (good) tally.durations.push((done - begun) * 1e3);
     else tally.failures += 1;
   }
 }

@@ -46,17 +46,18 @@ class Caller(threading.Thread):
         return bool(lock)
 
     def run(self):
-        """Count the pairs that begin in the window."""
+        """Count the pairs that begin before the window ends and are over after its start."""
         self.pair()
         self.warmed.wait()
         self.opened.wait()
         start, end = self.window
         while (begun := time.monotonic()) < end:
             good = self.pair()
-            if begun < start:
+            done = time.monotonic()
+            if done < start:
                 continue
             if good:
-                self.durations.append((time.monotonic() - begun) * 1e6)
+                self.durations.append((done - begun) * 1e6)
             else:
                 self.failures += 1
 

@@ -178,6 +178,10 @@ fn hung(options: &Options, name: &'static str, nodes: usize) -> Scenario {
             label: HEALTHY,
             ..pair(options, "ours", 1)
         },
+        Subject {
+            hung: nodes,
+            ..pair(options, "floor", 1)
+        },
     ];
     // Some take seconds for one pair, so their window is longer and two rounds have to do.
     subjects.extend(peers.map(|peer| Subject {
@@ -189,6 +193,7 @@ fn hung(options: &Options, name: &'static str, nodes: usize) -> Scenario {
     let mut comparisons = vec![
         against("p50_us", HEALTHY, Some(Target::AtMost(1.1))),
         against("p99_us", HEALTHY, Some(Target::AtMost(2.0))),
+        against("p50_us", "floor", None),
     ];
     comparisons.extend(peers.map(|peer| against("p50_us", peer, None)));
     Scenario {

@@ -30,8 +30,8 @@ fn cells(record: &Record) -> [String; 9] {
         rounded(record.ours),
         record.other.clone(),
         rounded(record.theirs),
-        format!("{:.2}", record.ratio),
-        format!("{:.2}-{:.2}", record.spread.0, record.spread.1),
+        ratio(record.ratio),
+        format!("{}-{}", ratio(record.spread.0), ratio(record.spread.1)),
         record.target_text().unwrap_or_default(),
         met.to_owned(),
     ]
@@ -52,6 +52,12 @@ fn line(row: &[String; 9], widths: &[usize; 9]) -> String {
             }
         });
     format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
+}
+
+/// A ratio with two digits that matter, however small it is.
+fn ratio(value: f64) -> String {
+    let leading_zeros = (-value.abs().log10().floor()).clamp(1.0, 9.0) as usize;
+    format!("{value:.*}", leading_zeros + 1)
 }
 
 /// A figure with about three digits that matter, and a comma at the thousands.

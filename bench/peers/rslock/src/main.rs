@@ -13,7 +13,7 @@ struct Options {
     handshake: bool,
 }
 
-/// The time in which pairs count: those begun in it.
+/// The time in which pairs count: those that begin before its end and are over after its start.
 #[derive(Clone, Copy)]
 struct Window {
     start: Instant,
@@ -94,7 +94,7 @@ async fn run(manager: LockManager, resource: String, window: Window) -> Tally {
             return tally;
         }
         let good = pair(&manager, &resource).await;
-        if begun < window.start {
+        if Instant::now() < window.start {
             continue;
         }
         if good {

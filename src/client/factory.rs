@@ -1,0 +1,312 @@
+//! A set of nodes to take locks on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::Duration;
+
+use super::lock::Lock;
+use super::options::Options;
+use super::pending::{self, Pending};
+use super::queue::Queue;
+use crate::clock::Nanos;
+use crate::engine::core::Request;
+use crate::engine::nodes::{NodeHealth, NodeSet, Settings};
+use crate::engine::operation::{Operation, give_up_at};
+use crate::engine::queue::EventKind;
+use crate::engine::runtime;
+use crate::engine::ticket::{Outcome, Ticket};
+use crate::error::{Error, Result, Status};
+use crate::logic::quorum::MAX_NODES;
+use crate::node::address::{self, Address};
+
+/// The longest name of a resource, in bytes.
+pub const MAX_RESOURCE_LENGTH: usize = 512;
+/// The node of a factory that was given none.
+const DEFAULT_NODE: &str = "redis://127.0.0.1:6379/0";
+
+/// How long to try for a lock that another owner holds, or that too few nodes can grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// One attempt.
+    No,
+    /// Until this time has passed; the last attempt is made at its end.
+    For(Duration),
+    /// Until the lock is taken.
+    Forever,
+}
+
+/// A set of nodes (independent Redis masters) to take locks on. Cheap to clone; clones share the connections. Can be
+/// used from any number of threads at once, and in a forked child, where it makes connections of its own.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use redlock::{Factory, Wait};
+///
+/// let factory = Factory::new(&["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"])?;
+/// let lock = factory.acquire("invoice:42", Duration::from_secs(10), Wait::For(Duration::from_secs(2)))?;
+/// // ... the work that only one may do, for at most `lock.validity()` ...
+/// lock.release()?;
+/// # Ok::<(), redlock::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Factory(Arc<Shared>);
+
+struct Shared {
+    addresses: Arc<[Arc<Address>]>,
+    settings: Arc<Settings>,
+    /// The nodes' connections, made by this process. A child replaces it by its own.
+    set: AtomicPtr<NodeSet>,
+}
+
+impl Factory {
+    /// A factory with the default options over 1 to 64 nodes, each given as a URL: `redis://`, `rediss://` (TLS) or
+    /// `unix://`. None at all means `redis://127.0.0.1:6379/0`. Returns at once: the nodes are contacted in the
+    /// background, and the first acquire waits for them.
+    pub fn new<S: AsRef<str>>(urls: &[S]) -> Result<Factory> {
+        Factory::with_options(urls, &Options::default())
+    }
+
+    /// As [`new`](Factory::new), with options.
+    pub fn with_options<S: AsRef<str>>(urls: &[S], options: &Options) -> Result<Factory> {
+        let addresses = parse_urls(urls, options)?;
+        let settings = Arc::new(options.settings.clone());
+        let runtime = runtime::get()?;
+        let set = NodeSet::open(runtime, Arc::clone(&addresses), Arc::clone(&settings));
+        Ok(Factory(Arc::new(Shared {
+            addresses,
+            settings,
+            set: AtomicPtr::new(Arc::into_raw(set).cast_mut()),
+        })))
+    }
+
+    /// Takes the lock on `resource` (1 to 512 bytes) for `ttl` (whole ms, at least 1, at most the option `max_ttl_ms`),
+    /// trying for as long as `wait` says. Blocks; returns as soon as a quorum of nodes has decided.
+    ///
+    /// Errors: [`Contended`](Status::Contended), [`NoQuorum`](Status::NoQuorum), [`Expired`](Status::Expired) (the TTL
+    /// was too short for the nodes' answers), [`Closed`](Status::Closed), each with every node's part.
+    pub fn acquire(&self, resource: &str, ttl: Duration, wait: Wait) -> Result<Lock> {
+        let (operation, ticket) = self.acquire_operation(resource, ttl, wait)?;
+        pending::lock(runtime::get()?.run(operation, &ticket))
+    }
+
+    /// As [`acquire`](Factory::acquire), as a future for any executor. Dropping it cancels: the lock is not taken, or
+    /// given back.
+    pub fn acquire_async(&self, resource: &str, ttl: Duration, wait: Wait) -> Pending<Lock> {
+        Pending::start(self.acquire_operation(resource, ttl, wait), pending::lock)
+    }
+
+    /// Starts an acquire that will end in an event of `queue`.
+    pub fn submit_acquire(
+        &self,
+        resource: &str,
+        ttl: Duration,
+        wait: Wait,
+        queue: &Queue,
+        id: u64,
+    ) -> Result<()> {
+        let (set, ttl_ms) = (self.open_set()?, self.check_arguments(resource, ttl)?);
+        queue.submit(id, EventKind::Acquire, |ticket| {
+            Operation::acquire(set, ticket, resource, ttl_ms, deadline(wait))
+        })
+    }
+
+    fn acquire_operation(
+        &self,
+        resource: &str,
+        ttl: Duration,
+        wait: Wait,
+    ) -> Result<(Operation, Arc<Ticket>)> {
+        let (set, ttl_ms) = (self.open_set()?, self.check_arguments(resource, ttl)?);
+        let ticket = Ticket::for_caller();
+        let for_engine = Arc::clone(&ticket);
+        let operation = Operation::acquire(set, for_engine, resource, ttl_ms, deadline(wait))?;
+        Ok((operation, ticket))
+    }
+
+    /// Whether `resource` is locked by anyone, this process included: true unless a quorum of nodes is free, so that an
+    /// acquire at this moment could not succeed. By the time that it returns this may have changed.
+    pub fn is_locked(&self, resource: &str) -> Result<bool> {
+        let (operation, ticket) = self.is_locked_operation(resource)?;
+        pending::locked(runtime::get()?.run(operation, &ticket))
+    }
+
+    /// As [`is_locked`](Factory::is_locked), as a future.
+    pub fn is_locked_async(&self, resource: &str) -> Pending<bool> {
+        Pending::start(self.is_locked_operation(resource), pending::locked)
+    }
+
+    /// Starts an [`is_locked`](Factory::is_locked) that will end in an event of `queue`.
+    pub fn submit_is_locked(&self, resource: &str, queue: &Queue, id: u64) -> Result<()> {
+        let set = self.open_set()?;
+        check_resource(resource)?;
+        queue.submit(id, EventKind::IsLocked, |ticket| {
+            Ok(Operation::is_locked(set, ticket, resource))
+        })
+    }
+
+    fn is_locked_operation(&self, resource: &str) -> Result<(Operation, Arc<Ticket>)> {
+        let set = self.open_set()?;
+        check_resource(resource)?;
+        let ticket = Ticket::for_caller();
+        let operation = Operation::is_locked(set, Arc::clone(&ticket), resource);
+        Ok((operation, ticket))
+    }
+
+    /// The state of every node, in the order of the URLs. Asks no node: it tells what the library knows.
+    pub fn check(&self) -> Result<Vec<NodeHealth>> {
+        let set = self.open_set()?;
+        let ticket = Ticket::for_caller();
+        set.runtime.send(Request::Inspect {
+            place: set.place,
+            ticket: Arc::clone(&ticket),
+        });
+        match ticket.wait() {
+            Outcome::Health(health) => Ok(health),
+            other => Err(pending::unexpected(other)),
+        }
+    }
+
+    /// Ends the factory, with all its clones: acquires under way fail with [`Closed`](Status::Closed), later calls too.
+    /// Locks that are held stay held, and can be extended and released. Waits for releases in the background, at most
+    /// the node timeout. Dropping the last clone does the same.
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// The nodes, as this process sees them.
+    fn open_set(&self) -> Result<Arc<NodeSet>> {
+        let set = self.0.set()?;
+        if set.is_closed() {
+            return Err(Error::new(Status::Closed, "the factory was closed"));
+        }
+        Ok(set)
+    }
+
+    /// Checks an acquire's arguments; the TTL in ms.
+    fn check_arguments(&self, resource: &str, ttl: Duration) -> Result<u64> {
+        check_resource(resource)?;
+        check_ttl(ttl, &self.0.settings)
+    }
+}
+
+impl Shared {
+    fn set(&self) -> Result<Arc<NodeSet>> {
+        loop {
+            let current = self.set.load(Ordering::Acquire);
+            // SAFETY: the pointer came from `Arc::into_raw`, and its count is not given back before `drop`, or ever
+            // once it has been replaced.
+            let set = unsafe {
+                Arc::increment_strong_count(current);
+                Arc::from_raw(current)
+            };
+            if !set.is_inherited() {
+                return Ok(set);
+            }
+            self.replace(current)?;
+        }
+    }
+
+    /// In a forked child: connections of its own, in place of the parent's, which are left alone.
+    fn replace(&self, inherited: *mut NodeSet) -> Result<()> {
+        let (addresses, settings) = (Arc::clone(&self.addresses), Arc::clone(&self.settings));
+        let fresh = NodeSet::open(runtime::get()?, addresses, settings);
+        let fresh = Arc::into_raw(fresh).cast_mut();
+        let swapped =
+            self.set
+                .compare_exchange(inherited, fresh, Ordering::AcqRel, Ordering::Acquire);
+        if swapped.is_err() {
+            // SAFETY: another thread was faster, so this one is not published and its count is ours.
+            drop(unsafe { Arc::from_raw(fresh) });
+        }
+        Ok(())
+    }
+
+    fn close(&self) {
+        if let Ok(set) = self.set() {
+            set.close();
+            set.settle();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let current = *self.set.get_mut();
+        // SAFETY: as in `set`; the count that the pointer stands for is given back here, once.
+        let set = unsafe { Arc::from_raw(current) };
+        if set.is_inherited() {
+            // The parent's: nothing in this process may end it.
+            std::mem::forget(set);
+            return;
+        }
+        set.close();
+        set.settle();
+    }
+}
+
+impl fmt::Debug for Factory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes = self.0.addresses.iter().map(|address| address.display());
+        f.debug_set().entries(nodes).finish()
+    }
+}
+
+fn parse_urls<S: AsRef<str>>(urls: &[S], options: &Options) -> Result<Arc<[Arc<Address>]>> {
+    let parse = |url: &str| address::parse(url, &options.tls, options.protocol).map(Arc::new);
+    if urls.is_empty() {
+        return Ok(Arc::new([parse(DEFAULT_NODE)?]));
+    }
+    if urls.len() > MAX_NODES {
+        let count = urls.len();
+        return Err(Error::invalid(format!(
+            "{count} nodes are too many; at most {MAX_NODES} are possible, and 5 are usual"
+        )));
+    }
+    let addresses: Vec<_> = urls
+        .iter()
+        .map(|url| parse(url.as_ref()))
+        .collect::<Result<_>>()?;
+    for (index, address) in addresses.iter().enumerate() {
+        if let Some(twin) = addresses[..index].iter().find(|it| it.same_place(address)) {
+            return Err(Error::invalid(format!(
+                "{} and {} are the same server, which would vote twice; give each node once",
+                twin.display(),
+                address.display()
+            )));
+        }
+    }
+    Ok(addresses.into())
+}
+
+fn check_resource(resource: &str) -> Result<()> {
+    match resource.len() {
+        0 => Err(Error::invalid(
+            "the resource's name is empty; give it 1 to 512 bytes",
+        )),
+        1..=MAX_RESOURCE_LENGTH => Ok(()),
+        length => Err(Error::invalid(format!(
+            "the resource's name has {length} bytes; at most {MAX_RESOURCE_LENGTH} are possible"
+        ))),
+    }
+}
+
+/// The TTL in ms, if it may be used.
+pub(super) fn check_ttl(ttl: Duration, settings: &Settings) -> Result<u64> {
+    let max = settings.max_ttl_ms;
+    match ttl.as_millis() {
+        0 => Err(Error::invalid("the TTL is 0; it must be at least 1 ms")),
+        ms if ms > u128::from(max) => Err(Error::invalid(format!(
+            "the TTL of {ms} ms is longer than the option max_ttl_ms allows ({max} ms)"
+        ))),
+        ms => Ok(ms as u64),
+    }
+}
+
+fn deadline(wait: Wait) -> Nanos {
+    match wait {
+        Wait::No => 0,
+        Wait::For(budget) => give_up_at(Some(budget)),
+        Wait::Forever => give_up_at(None),
+    }
+}

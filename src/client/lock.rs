@@ -1,0 +1,168 @@
+//! A lock that is held.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::factory::check_ttl;
+use super::pending::{self, Pending};
+use super::queue::Queue;
+use crate::engine::grant::{Grant, Held};
+use crate::engine::operation::Operation;
+use crate::engine::queue::EventKind;
+use crate::engine::runtime;
+use crate::engine::ticket::Ticket;
+use crate::error::{Error, Result, Status};
+
+/// A lock that this process took. Dropping it gives the lock back in the background. Can be used from any number of
+/// threads at once; its operations reach each node in the order in which they were called.
+pub struct Lock(Held);
+
+impl Lock {
+    pub(crate) fn new(held: Held) -> Lock {
+        Lock(held)
+    }
+
+    fn grant(&self) -> &Arc<Grant> {
+        &self.0.0
+    }
+
+    /// Gives the lock back, and waits until a quorum of nodes has freed it. Whatever the outcome, the lock is not held
+    /// any more as far as this handle goes.
+    ///
+    /// Errors: [`Expired`](Status::Expired) if it had been lost before (worth knowing: another owner may have been at
+    /// work); [`NoQuorum`](Status::NoQuorum) if too few nodes could be told, in which case each is told when it is back,
+    /// and the TTL frees the lock at the latest; [`Released`](Status::Released) if it was given back before.
+    pub fn release(&self) -> Result<()> {
+        let (operation, ticket) = self.release_operation()?;
+        pending::released(runtime::get()?.run(operation, &ticket))
+    }
+
+    /// As [`release`](Lock::release), as a future. The release goes out at once, also when the future is dropped.
+    pub fn release_async(&self) -> Pending<()> {
+        Pending::start(self.release_operation(), pending::released)
+    }
+
+    /// Starts a release that will end in an event of `queue`.
+    pub fn submit_release(&self, queue: &Queue, id: u64) -> Result<()> {
+        self.check_owner()?;
+        let grant = self.grant();
+        queue.submit(id, EventKind::Release, |ticket| {
+            self.begin_release()?;
+            Ok(Operation::release(grant, Some(ticket)))
+        })
+    }
+
+    fn release_operation(&self) -> Result<(Operation, Arc<Ticket>)> {
+        self.check_owner()?;
+        self.begin_release()?;
+        let ticket = Ticket::for_caller();
+        let operation = Operation::release(self.grant(), Some(Arc::clone(&ticket)));
+        Ok((operation, ticket))
+    }
+
+    fn begin_release(&self) -> Result<()> {
+        if self.grant().begin_release() {
+            return Ok(());
+        }
+        Err(released(self.resource()))
+    }
+
+    /// Has the lock end `ttl` (whole ms) from now. Never takes it anew: where its key is gone, it stays gone; and a
+    /// failed extension leaves the lock as it was, until its validity ends.
+    ///
+    /// Errors: [`Expired`](Status::Expired) if it is not held any more, [`NoQuorum`](Status::NoQuorum) if too few nodes
+    /// could be told, [`Released`](Status::Released).
+    pub fn extend(&self, ttl: Duration) -> Result<()> {
+        let (operation, ticket) = self.extend_operation(ttl)?;
+        pending::extended(runtime::get()?.run(operation, &ticket))
+    }
+
+    /// As [`extend`](Lock::extend), as a future.
+    pub fn extend_async(&self, ttl: Duration) -> Pending<()> {
+        Pending::start(self.extend_operation(ttl), pending::extended)
+    }
+
+    /// Starts an extension that will end in an event of `queue`.
+    pub fn submit_extend(&self, ttl: Duration, queue: &Queue, id: u64) -> Result<()> {
+        let ttl_ms = self.check_extend(ttl)?;
+        let grant = self.grant();
+        queue.submit(id, EventKind::Extend, |ticket| {
+            Ok(Operation::extend(grant, ticket, ttl_ms))
+        })
+    }
+
+    fn extend_operation(&self, ttl: Duration) -> Result<(Operation, Arc<Ticket>)> {
+        let ttl_ms = self.check_extend(ttl)?;
+        let ticket = Ticket::for_caller();
+        let operation = Operation::extend(self.grant(), Arc::clone(&ticket), ttl_ms);
+        Ok((operation, ticket))
+    }
+
+    fn check_extend(&self, ttl: Duration) -> Result<u64> {
+        self.check_owner()?;
+        let grant = self.grant();
+        let ttl_ms = check_ttl(ttl, &grant.set.settings)?;
+        if grant.is_released() {
+            return Err(released(self.resource()));
+        }
+        if grant.validity() == 0 {
+            return Err(Error::new(
+                Status::Expired,
+                format!(
+                    "extending {:?} failed: its validity has ended, so that it can't be proven held any more",
+                    self.resource()
+                ),
+            ));
+        }
+        Ok(ttl_ms)
+    }
+
+    fn check_owner(&self) -> Result<()> {
+        if self.grant().set.is_inherited() {
+            return Err(Error::new(
+                Status::Forked,
+                format!(
+                    "the lock on {:?} is held by the parent process, which took it before the fork",
+                    self.resource()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// For how long from now the lock is proven held: TTL less elapsed time less clock drift. Zero once it has run out,
+    /// was lost or given back.
+    pub fn validity(&self) -> Duration {
+        if self.grant().set.is_inherited() {
+            return Duration::ZERO;
+        }
+        Duration::from_nanos(self.grant().validity())
+    }
+
+    /// The name of what is locked.
+    pub fn resource(&self) -> &str {
+        &self.grant().resource
+    }
+
+    /// The owner token: the value of the lock's key in Redis, 40 hex digits.
+    pub fn token(&self) -> &str {
+        self.grant().token.as_str()
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("resource", &self.resource())
+            .field("validity", &self.validity())
+            .finish_non_exhaustive()
+    }
+}
+
+fn released(resource: &str) -> Error {
+    Error::new(
+        Status::Released,
+        format!("the lock on {resource:?} was already released through this handle"),
+    )
+}

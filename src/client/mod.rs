@@ -1,0 +1,7 @@
+//! What users hold: factories, locks, completion queues. Arguments are checked here; the engine does the rest.
+
+pub(crate) mod factory;
+pub(crate) mod lock;
+pub(crate) mod options;
+pub(crate) mod pending;
+pub(crate) mod queue;

@@ -1,0 +1,276 @@
+//! A factory's options: one table of names, from which the documentation is generated and every binding sets them.
+
+use std::path::PathBuf;
+
+use once_cell::sync::Lazy;
+
+use crate::engine::nodes::Settings;
+use crate::error::{Error, Result};
+use crate::node::address::{Protocol, TlsFiles};
+
+/// One option, as the documentation shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionInfo {
+    /// The name to set it by.
+    pub name: &'static str,
+    /// The value that it has when it is not set.
+    pub default: &'static str,
+    /// The values that are allowed.
+    pub values: &'static str,
+    /// What it does.
+    pub description: &'static str,
+}
+
+/// A row of the table: what is documented, and how a value is taken.
+struct Row {
+    info: OptionInfo,
+    set: fn(&mut Options, &str) -> std::result::Result<(), NotAllowed>,
+}
+
+/// Settings of a factory. All have defaults that fit masters in one data centre.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) settings: Settings,
+    pub(crate) tls: TlsFiles,
+    pub(crate) protocol: Protocol,
+}
+
+/// The longest time that an option may be set to: a day, in ms.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// The value is not one of those that the table allows.
+struct NotAllowed;
+
+const TABLE: &[Row] = &[
+    Row {
+        info: OptionInfo {
+            name: "node_timeout_ms",
+            default: "auto",
+            values: "auto, or 1 to 86400000",
+            description: "How long a node may take to answer, in ms. A node that takes longer counts as unavailable \
+                          until it answers. `auto`: 5 % of the TTL, but at least 5 and at most 50 ms.",
+        },
+        set: |options, value| {
+            options.settings.node_timeout_ms = match value {
+                "auto" => None,
+                _ => Some(milliseconds(value)?),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "connect_timeout_ms",
+            default: "1000",
+            values: "1 to 86400000",
+            description: "How long connecting to a node may take, in ms, with name look-up, TLS handshake and log-in. \
+                          Nodes are connected in the background; only the first acquire of a factory may wait for it.",
+        },
+        set: |options, value| {
+            options.settings.connect_timeout_ms = milliseconds(value)?;
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "retry_min_ms",
+            default: "2",
+            values: "1 to 86400000",
+            description: "The first rest between two attempts at a lock that another holds, in ms. Each further rest is \
+                          twice as long, up to retry_max_ms, with jitter.",
+        },
+        set: |options, value| {
+            options.settings.retry_min_ms = milliseconds(value)?;
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "retry_max_ms",
+            default: "50",
+            values: "1 to 86400000",
+            description: "The longest rest between two attempts at a lock that another holds, in ms.",
+        },
+        set: |options, value| {
+            options.settings.retry_max_ms = milliseconds(value)?;
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "max_ttl_ms",
+            default: "120000",
+            values: "1 to 86400000",
+            description: "The longest TTL that a lock may be acquired or extended with, in ms. The same for all users of \
+                          a set of nodes: a node that lost its data must be kept out for as long.",
+        },
+        set: |options, value| {
+            options.settings.max_ttl_ms = milliseconds(value)?;
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "key_prefix",
+            default: "",
+            values: "up to 128 bytes of text",
+            description: "What is put before a resource's name to make its Redis key. Without one the key is the name \
+                          itself, as with most other Redlock libraries, so that their locks and ours exclude each other.",
+        },
+        set: |options, value| {
+            if value.len() > 128 {
+                return Err(NotAllowed);
+            }
+            options.settings.key_prefix = value.to_owned();
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "protocol",
+            default: "auto",
+            values: "auto, resp2, resp3",
+            description: "The version of the Redis protocol. `auto`: RESP3 where the server has it. A URL's \
+                          `?protocol=` comes first.",
+        },
+        set: |options, value| {
+            options.protocol = match value {
+                "auto" => Protocol::Auto,
+                "resp2" => Protocol::Resp2,
+                "resp3" => Protocol::Resp3,
+                _ => return Err(NotAllowed),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "tls_ca_file",
+            default: "",
+            values: "a path, or nothing",
+            description: "For rediss://: a PEM file with the certificates that a server's must be signed by. Without it \
+                          the system's roots count.",
+        },
+        set: |options, value| {
+            options.tls.ca = path(value)?;
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "tls_cert_file",
+            default: "",
+            values: "a path, or nothing",
+            description: "For rediss://: a PEM file with the certificate (chain) that this client shows. Goes with \
+                          tls_key_file.",
+        },
+        set: |options, value| {
+            options.tls.certificate = path(value)?;
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "tls_key_file",
+            default: "",
+            values: "a path, or nothing",
+            description: "For rediss://: a PEM file with the private key of tls_cert_file.",
+        },
+        set: |options, value| {
+            options.tls.key = path(value)?;
+            Ok(())
+        },
+    },
+];
+
+fn milliseconds(value: &str) -> std::result::Result<u64, NotAllowed> {
+    match value.parse() {
+        Ok(ms) if (1..=DAY_MS).contains(&ms) => Ok(ms),
+        _ => Err(NotAllowed),
+    }
+}
+
+fn path(value: &str) -> std::result::Result<Option<PathBuf>, NotAllowed> {
+    Ok((!value.is_empty()).then(|| PathBuf::from(value)))
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            settings: Settings {
+                node_timeout_ms: None,
+                connect_timeout_ms: 1_000,
+                retry_min_ms: 2,
+                retry_max_ms: 50,
+                max_ttl_ms: 120_000,
+                key_prefix: String::new(),
+            },
+            tls: TlsFiles::default(),
+            protocol: Protocol::Auto,
+        }
+    }
+}
+
+impl Options {
+    /// Every option at its default.
+    pub fn new() -> Options {
+        Options::default()
+    }
+
+    /// Sets one option by its name. An unknown name, or a value that is not allowed, is an
+    /// [`InvalidArgument`](crate::Status::InvalidArgument) that says what is allowed; nothing is changed then.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let Some(row) = TABLE.iter().find(|row| row.info.name == name) else {
+            let names: Vec<_> = TABLE.iter().map(|row| row.info.name).collect();
+            return Err(Error::invalid(format!(
+                "there is no option {name:?}; the options are {}",
+                names.join(", ")
+            )));
+        };
+        (row.set)(self, value).map_err(|_| {
+            Error::invalid(format!(
+                "option {name} can't be {value:?}; allowed is: {}",
+                row.info.values
+            ))
+        })
+    }
+
+    /// All options, for documentation and for bindings.
+    pub fn table() -> &'static [OptionInfo] {
+        static INFOS: Lazy<Vec<OptionInfo>> =
+            Lazy::new(|| TABLE.iter().map(|row| row.info).collect());
+        &INFOS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_can_be_set_and_is_the_default() {
+        for row in TABLE {
+            let mut options = Options::new();
+            options.set(row.info.name, row.info.default).unwrap();
+            assert_eq!(format!("{options:?}"), format!("{:?}", Options::new()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_named_and_changes_nothing() {
+        let mut options = Options::new();
+        for (name, value) in [
+            ("node_timeout_ms", "0"),
+            ("node_timeout_ms", "-1"),
+            ("node_timeout_ms", "soon"),
+            ("connect_timeout_ms", "99999999999999999999"),
+            ("protocol", "RESP3"),
+        ] {
+            let error = options.set(name, value).unwrap_err();
+            assert!(error.message().contains(name), "{error}");
+            assert!(error.message().contains("allowed"), "{error}");
+        }
+        let error = options.set("node_timeout", "5").unwrap_err();
+        assert!(error.message().contains("node_timeout_ms"), "{error}");
+        assert_eq!(format!("{options:?}"), format!("{:?}", Options::new()));
+    }
+}

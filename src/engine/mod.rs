@@ -1,0 +1,16 @@
+//! Operations on sets of nodes, carried out by one driver at a time for the whole process.
+//!
+//! A caller builds an [`operation::Operation`], hands it to the [`runtime::Runtime`] and gets its outcome through a
+//! [`ticket::Ticket`]. Inside, [`core::Core`] owns all sockets and all operations under way; only the thread that
+//! drives it at the moment touches them.
+
+pub(crate) mod core;
+pub(crate) mod grant;
+pub(crate) mod nodes;
+pub(crate) mod operation;
+pub(crate) mod queue;
+pub(crate) mod runtime;
+pub(crate) mod slab;
+pub(crate) mod sync;
+pub(crate) mod ticket;
+pub(crate) mod timer;

@@ -1,0 +1,309 @@
+//! A factory's set of nodes: the part that its handles share, and each node's state, which only the driver touches.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::core::Request;
+use super::runtime::Runtime;
+use super::slab::Key;
+use super::sync::Pending;
+use crate::clock::{self, MILLISECOND, Nanos};
+use crate::error::{NodeReport, Status};
+use crate::fork;
+use crate::logic::backoff::Backoff;
+use crate::node::address::Address;
+use crate::node::connection::Connection;
+use crate::node::setup::Superseded;
+use crate::token::Token;
+
+/// The bounds of a node timeout that follows from the TTL: 5 % of it, but at least 5 and at most 50 ms.
+const NODE_TIMEOUT_MIN: Nanos = 5 * MILLISECOND;
+const NODE_TIMEOUT_MAX: Nanos = 50 * MILLISECOND;
+/// For how long a new set's first acquire waits for the nodes that a quorum could do without.
+pub(crate) const FIRST_CONTACT_GRACE: Nanos = 50 * MILLISECOND;
+/// A node that has not answered anything for this long is disconnected, and contacted anew.
+pub(crate) const GIVE_UP_AFTER: Nanos = 3_000 * MILLISECOND;
+/// The delays between attempts to reach a node.
+const RECONNECT_MIN: Nanos = 10 * MILLISECOND;
+const RECONNECT_MAX: Nanos = 1_000 * MILLISECOND;
+/// For how long after its TTL an undelivered release is kept for a node that is away.
+const ORPHAN_GRACE: Nanos = 60_000 * MILLISECOND;
+
+/// What a factory was told, beyond the addresses.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// How long a node may take to answer, in ms; `None`: it follows from the TTL.
+    pub(crate) node_timeout_ms: Option<u64>,
+    pub(crate) connect_timeout_ms: u64,
+    pub(crate) retry_min_ms: u64,
+    pub(crate) retry_max_ms: u64,
+    pub(crate) max_ttl_ms: u64,
+    pub(crate) key_prefix: String,
+}
+
+impl Settings {
+    /// How long a node may take to answer, when a lock of `ttl_ms` is at stake (or none).
+    pub(crate) fn node_timeout(&self, ttl_ms: Option<u64>) -> Nanos {
+        match (self.node_timeout_ms, ttl_ms) {
+            (Some(ms), _) => clock::from_ms(ms),
+            (None, Some(ttl_ms)) => {
+                (clock::from_ms(ttl_ms) / 20).clamp(NODE_TIMEOUT_MIN, NODE_TIMEOUT_MAX)
+            }
+            (None, None) => NODE_TIMEOUT_MAX,
+        }
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Nanos {
+        clock::from_ms(self.connect_timeout_ms)
+    }
+}
+
+/// A factory's nodes as its handles, locks and operations share them. When the last of these is gone, so are the
+/// connections.
+pub(crate) struct NodeSet {
+    pub(crate) runtime: &'static Runtime,
+    /// The set's place in the engine.
+    pub(crate) place: usize,
+    pub(crate) addresses: Arc<[Arc<Address>]>,
+    pub(crate) settings: Arc<Settings>,
+    /// Releases that nobody waits for, until the factory is closed.
+    pub(crate) background: Pending,
+    closed: AtomicBool,
+    generation: u64,
+}
+
+impl NodeSet {
+    /// Has the engine contact the nodes.
+    pub(crate) fn open(
+        runtime: &'static Runtime,
+        addresses: Arc<[Arc<Address>]>,
+        settings: Arc<Settings>,
+    ) -> Arc<NodeSet> {
+        let set = Arc::new(NodeSet {
+            runtime,
+            place: runtime.reserve_place(),
+            addresses,
+            settings,
+            background: Pending::default(),
+            closed: AtomicBool::new(false),
+            generation: fork::generation(),
+        });
+        runtime.send(Request::Open(Arc::clone(&set)));
+        set
+    }
+
+    /// Whether the set was opened by the parent of this process, with whose connections nothing may be done here.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// No more acquires: those under way end. Locks that are held stay so.
+    pub(crate) fn close(&self) {
+        if !self.is_inherited() && !self.closed.swap(true, Ordering::AcqRel) {
+            self.runtime.send(Request::Shut { place: self.place });
+        }
+    }
+
+    /// Waits for the releases in the background, at most the node timeout.
+    pub(crate) fn settle(&self) {
+        if !self.is_inherited() {
+            let timeout = self.settings.node_timeout(None);
+            self.background.wait(Duration::from_nanos(timeout));
+        }
+    }
+}
+
+impl Drop for NodeSet {
+    fn drop(&mut self) {
+        if !self.is_inherited() {
+            self.runtime.send(Request::Close { place: self.place });
+        }
+    }
+}
+
+/// Which attempt of which operation a question belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) operation: Key,
+    pub(crate) attempt: u32,
+}
+
+/// The state of the way to a node.
+pub(crate) enum Link {
+    /// A connector thread is at work.
+    Connecting,
+    Up(Box<Connection<Mark>>),
+    /// Resting until the next attempt.
+    Down,
+}
+
+/// A release that could not be delivered: the node was away. It is sent when the node is back.
+pub(crate) struct Orphan {
+    pub(crate) key: Arc<str>,
+    pub(crate) token: Token,
+    pub(crate) ttl_ms: u64,
+    until: Nanos,
+}
+
+/// One node, as the driver sees it.
+pub(crate) struct Node {
+    pub(crate) address: Arc<Address>,
+    pub(crate) link: Link,
+    /// Counts connections and attempts at them; what comes in for an older one is void.
+    pub(crate) epoch: u32,
+    /// Since when the node owes an answer beyond its timeout. It counts as unavailable till it answers.
+    pub(crate) silent_since: Option<Nanos>,
+    /// Until when an operation may wait for the node, because it is likely to be there in a moment.
+    pub(crate) hope_until: Nanos,
+    /// Has the first attempt to reach the node come to an end, either way?
+    pub(crate) contacted: bool,
+    pub(crate) backoff: Backoff,
+    /// Why the node does not vote, while it does not.
+    pub(crate) trouble: (Status, Arc<str>),
+    /// A connection that was given up while the server may still have had commands of ours to read.
+    pub(crate) superseded: Option<Superseded>,
+    pub(crate) orphans: Vec<Orphan>,
+    /// Is there output to flush? Mirrors the engine's list.
+    pub(crate) dirty: bool,
+}
+
+/// How a node can be used at the moment.
+pub(crate) enum Availability {
+    Ready,
+    /// Not now, but likely before the given time.
+    Hoped(Nanos),
+    /// Not now: see [`Node::trouble`].
+    Away,
+}
+
+impl Node {
+    fn new(address: Arc<Address>, hope_until: Nanos) -> Node {
+        Node {
+            address,
+            link: Link::Down,
+            epoch: 0,
+            silent_since: None,
+            hope_until,
+            contacted: false,
+            backoff: Backoff::new(RECONNECT_MIN, RECONNECT_MAX),
+            trouble: (Status::Unreachable, "not connected yet".into()),
+            superseded: None,
+            orphans: Vec::new(),
+            dirty: false,
+        }
+    }
+
+    pub(crate) fn connection(&mut self) -> Option<&mut Connection<Mark>> {
+        match &mut self.link {
+            Link::Up(connection) => Some(connection),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn availability(&self, now: Nanos) -> Availability {
+        match (&self.link, self.silent_since) {
+            (Link::Up(_), None) => Availability::Ready,
+            (Link::Up(_), Some(_)) => Availability::Away,
+            _ if self.hope_until > now => Availability::Hoped(self.hope_until),
+            _ => Availability::Away,
+        }
+    }
+
+    /// Keeps a release for when the node is back. Those whose key has run out by then are dropped.
+    pub(crate) fn remember(&mut self, key: Arc<str>, token: Token, ttl_ms: u64, now: Nanos) {
+        let until = now + clock::from_ms(ttl_ms) + ORPHAN_GRACE;
+        // The list is bounded by what was under way when the node went; expired entries go when it doubles.
+        if self.orphans.len().is_power_of_two() {
+            self.orphans.retain(|orphan| orphan.until > now);
+        }
+        self.orphans.push(Orphan {
+            key,
+            token,
+            ttl_ms,
+            until,
+        });
+    }
+
+    pub(crate) fn health(&self, now: Nanos) -> NodeHealth {
+        let (status, message) = match self.availability(now) {
+            Availability::Ready => (Status::Ok, "votes".to_owned()),
+            Availability::Hoped(_) => (Status::Unreachable, "being contacted".to_owned()),
+            Availability::Away => (self.trouble.0, self.trouble.1.to_string()),
+        };
+        let server = match &self.link {
+            Link::Up(connection) => Some(&connection.server),
+            _ => None,
+        };
+        NodeHealth {
+            report: NodeReport {
+                address: self.address.display().to_owned(),
+                status,
+                message,
+            },
+            version: server.map(|server| server.version.clone()),
+            role: server.and_then(|server| server.role.clone()),
+            round_trip: server.map(|server| server.round_trip),
+        }
+    }
+}
+
+/// A set's nodes, as the driver sees them.
+pub(crate) struct Nodes {
+    /// What the set's handles share; gone when nobody uses the set any more.
+    pub(crate) shared: Weak<NodeSet>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) settings: Arc<Settings>,
+    /// Operations that wait for a node to come up.
+    pub(crate) waiting: Vec<Key>,
+    /// Until when the first operations wait for the last nodes.
+    pub(crate) grace_until: Nanos,
+}
+
+impl Nodes {
+    pub(crate) fn new(set: &Arc<NodeSet>, now: Nanos) -> Nodes {
+        let hope_until = now + set.settings.connect_timeout();
+        let node = |address| Node::new(Arc::clone(address), hope_until);
+        Nodes {
+            shared: Arc::downgrade(set),
+            nodes: set.addresses.iter().map(node).collect(),
+            settings: Arc::clone(&set.settings),
+            waiting: Vec::new(),
+            grace_until: now + FIRST_CONTACT_GRACE,
+        }
+    }
+}
+
+/// One node's state, for people.
+#[derive(Clone, Debug)]
+pub struct NodeHealth {
+    /// Address, whether it votes, and if not why.
+    pub report: NodeReport,
+    /// The server's version, when connected.
+    pub version: Option<String>,
+    /// `master` or `slave`, when connected and allowed to ask.
+    pub role: Option<String>,
+    /// How long a round trip took when the connection was made.
+    pub round_trip: Option<Duration>,
+}
+
+impl fmt::Display for NodeHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.report.address, self.report.message)?;
+        if let Some(version) = &self.version {
+            write!(f, ", version {version}")?;
+        }
+        if let Some(role) = &self.role {
+            write!(f, ", {role}")?;
+        }
+        if let Some(round_trip) = self.round_trip {
+            write!(f, ", round trip {} us", round_trip.as_micros())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,406 @@
+//! One operation under way: what it wants, which attempt it is at, and how its outcome is put into words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::grant::Grant;
+use super::nodes::NodeSet;
+use super::ticket::Ticket;
+use crate::clock::{self, MILLISECOND, Nanos};
+use crate::error::{Error, NodeReport, Result, Status};
+use crate::logic::backoff::Backoff;
+use crate::logic::quorum::{self, Decision, NodeMask, Tally, Vote};
+use crate::logic::validity;
+use crate::node::command::Question;
+use crate::token::Token;
+
+/// How long an operation rests after a split vote, at first and at most: rivals are about to give back what they got,
+/// which takes them a round trip or two.
+const SPLIT_REST: (Nanos, Nanos) = (MILLISECOND / 4, 8 * MILLISECOND);
+
+/// What an operation wants of its resource.
+pub(crate) enum Task {
+    Acquire {
+        resource: Arc<str>,
+        ttl_ms: u64,
+        /// The end of the wait budget.
+        give_up_at: Nanos,
+        /// Rests after a refusal by a holder.
+        held: Backoff,
+        /// Rests after a vote that nobody won.
+        split: Backoff,
+    },
+    /// Gives a lock back; `None` when it is the remains of a failed attempt rather than a lock.
+    Release {
+        grant: Option<Arc<Grant>>,
+        ttl_ms: u64,
+    },
+    Extend {
+        grant: Arc<Grant>,
+        ttl_ms: u64,
+    },
+    IsLocked {
+        resource: Arc<str>,
+    },
+}
+
+/// Where an operation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Waits until a timer or a node resumes it.
+    Resting,
+    /// Has asked the nodes and counts the votes.
+    Asking,
+    /// Has ended for its caller; stays until every node that was asked has answered or is gone.
+    Ended,
+}
+
+/// Why a node did not vote.
+struct Note {
+    node: usize,
+    status: Status,
+    message: Arc<str>,
+}
+
+/// An operation. Its key, set and token are fixed; an acquire's token changes with every attempt.
+pub(crate) struct Operation {
+    pub(crate) set: Arc<NodeSet>,
+    /// Where the outcome goes; `None` if nobody cares.
+    pub(crate) ticket: Option<Arc<Ticket>>,
+    pub(crate) task: Task,
+    /// The Redis key: the resource's name, with the prefix before it.
+    pub(crate) key: Arc<str>,
+    pub(crate) token: Token,
+    pub(crate) phase: Phase,
+    pub(crate) attempt: u32,
+    /// When the present attempt's first command was packed.
+    pub(crate) started: Nanos,
+    /// The nodes that are to be asked at all.
+    pub(crate) eligible: NodeMask,
+    /// The nodes that were asked in this attempt, and those of them that have not answered.
+    pub(crate) asked: NodeMask,
+    pub(crate) open: NodeMask,
+    pub(crate) tally: Tally,
+    notes: Vec<Note>,
+}
+
+impl Operation {
+    fn new(
+        set: Arc<NodeSet>,
+        ticket: Option<Arc<Ticket>>,
+        task: Task,
+        key: Arc<str>,
+        token: Token,
+    ) -> Operation {
+        let nodes = set.addresses.len();
+        Operation {
+            set,
+            ticket,
+            task,
+            key,
+            token,
+            phase: Phase::Resting,
+            attempt: 0,
+            started: 0,
+            eligible: NodeMask(u64::MAX),
+            asked: NodeMask::default(),
+            open: NodeMask::default(),
+            tally: Tally::new(nodes),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Takes a lock for `ttl_ms`, trying until `give_up_at`.
+    pub(crate) fn acquire(
+        set: Arc<NodeSet>,
+        ticket: Arc<Ticket>,
+        resource: &str,
+        ttl_ms: u64,
+        give_up_at: Nanos,
+    ) -> Result<Operation> {
+        let token = fresh_token()?;
+        let (resource, key) = names(&set, resource);
+        let held = Backoff::new(
+            clock::from_ms(set.settings.retry_min_ms),
+            clock::from_ms(set.settings.retry_max_ms),
+        );
+        let task = Task::Acquire {
+            resource,
+            ttl_ms,
+            give_up_at,
+            held,
+            split: Backoff::new(SPLIT_REST.0, SPLIT_REST.1),
+        };
+        Ok(Operation::new(set, Some(ticket), task, key, token))
+    }
+
+    /// Gives a lock back, on every node that took it or may have.
+    pub(crate) fn release(grant: &Arc<Grant>, ticket: Option<Arc<Ticket>>) -> Operation {
+        let task = Task::Release {
+            grant: Some(Arc::clone(grant)),
+            ttl_ms: grant.validity() / MILLISECOND,
+        };
+        let mut operation = Operation::on_grant(grant, ticket, task);
+        operation.eligible = grant.nodes;
+        operation
+    }
+
+    /// Gives back what a failed attempt may have left on `nodes`.
+    pub(crate) fn give_back(
+        set: Arc<NodeSet>,
+        key: Arc<str>,
+        token: Token,
+        ttl_ms: u64,
+        nodes: NodeMask,
+    ) -> Operation {
+        let task = Task::Release {
+            grant: None,
+            ttl_ms,
+        };
+        let mut operation = Operation::new(set, None, task, key, token);
+        operation.eligible = nodes;
+        operation
+    }
+
+    /// Sets the time to live of a lock, from now.
+    pub(crate) fn extend(grant: &Arc<Grant>, ticket: Arc<Ticket>, ttl_ms: u64) -> Operation {
+        let task = Task::Extend {
+            grant: Arc::clone(grant),
+            ttl_ms,
+        };
+        let mut operation = Operation::on_grant(grant, Some(ticket), task);
+        operation.eligible = grant.nodes;
+        operation
+    }
+
+    fn on_grant(grant: &Arc<Grant>, ticket: Option<Arc<Ticket>>, task: Task) -> Operation {
+        let (set, key) = (Arc::clone(&grant.set), Arc::clone(&grant.key));
+        Operation::new(set, ticket, task, key, grant.token)
+    }
+
+    /// Asks whether a resource is locked, by anyone.
+    pub(crate) fn is_locked(set: Arc<NodeSet>, ticket: Arc<Ticket>, resource: &str) -> Operation {
+        let (resource, key) = names(&set, resource);
+        let task = Task::IsLocked { resource };
+        // A question names no owner; the token is never sent.
+        Operation::new(set, Some(ticket), task, key, Token::NONE)
+    }
+
+    /// What each node is asked.
+    pub(crate) fn question(&self) -> Question {
+        match self.task {
+            Task::Acquire { ttl_ms, .. } => Question::Acquire { ttl_ms },
+            Task::Release { .. } => Question::Release,
+            Task::Extend { ttl_ms, .. } => Question::Extend { ttl_ms },
+            Task::IsLocked { .. } => Question::IsFree,
+        }
+    }
+
+    /// Whether a user waits for the outcome.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.ticket.as_ref().is_some_and(|t| t.is_awaited())
+    }
+
+    /// Whether it may wait a moment for nodes that are being contacted. What goes back goes back at once.
+    pub(crate) fn may_wait_for_nodes(&self) -> bool {
+        !matches!(self.task, Task::Release { .. })
+    }
+
+    /// How long the nodes have to answer.
+    pub(crate) fn node_timeout(&self) -> Nanos {
+        let ttl_ms = match self.task {
+            Task::Acquire { ttl_ms, .. } | Task::Extend { ttl_ms, .. } => Some(ttl_ms),
+            Task::Release { .. } | Task::IsLocked { .. } => None,
+        };
+        self.set.settings.node_timeout(ttl_ms)
+    }
+
+    /// Starts the next attempt: no votes yet. From the second one on an acquire is another owner.
+    pub(crate) fn begin_attempt(&mut self, now: Nanos) -> Result<()> {
+        if self.attempt > 0 && matches!(self.task, Task::Acquire { .. }) {
+            self.token = fresh_token()?;
+        }
+        if let Task::Extend { grant, ttl_ms } = &self.task {
+            // From here on some node may have the new time to live, whatever comes of the vote.
+            grant.valid_at_most_until(validity::valid_until(now, *ttl_ms));
+        }
+        self.attempt += 1;
+        self.started = now;
+        self.phase = Phase::Asking;
+        self.asked = NodeMask::default();
+        self.open = NodeMask::default();
+        self.tally = Tally::new(self.set.addresses.len());
+        self.notes.clear();
+        Ok(())
+    }
+
+    /// Counts a node's vote.
+    pub(crate) fn vote(&mut self, node: usize, vote: Vote) {
+        self.tally.record(node, vote);
+    }
+
+    /// Counts a node as unavailable, for the reason given.
+    pub(crate) fn unavailable(&mut self, node: usize, status: Status, message: &Arc<str>) {
+        if self.tally.record(node, Vote::Unavailable) {
+            let message = Arc::clone(message);
+            self.notes.push(Note {
+                node,
+                status,
+                message,
+            });
+        }
+    }
+
+    /// The nodes that may hold this attempt's key: all that were asked and have not refused.
+    pub(crate) fn may_hold(&self) -> NodeMask {
+        self.asked.without(self.tally.no())
+    }
+
+    /// How long an acquire rests before its next attempt, `None` when its budget is spent.
+    pub(crate) fn rest(&mut self, now: Nanos, random: u64) -> Option<Nanos> {
+        let is_split = self.tally.decision() == Decision::Refused && self.tally.is_split();
+        let Task::Acquire {
+            give_up_at,
+            held,
+            split,
+            ..
+        } = &mut self.task
+        else {
+            return None;
+        };
+        if now >= *give_up_at {
+            return None;
+        }
+        let rest = if is_split {
+            split.next(random)
+        } else {
+            split.reset();
+            held.next(random)
+        };
+        Some((now + rest).min(*give_up_at))
+    }
+
+    /// The error for a failure that is not any node's doing.
+    pub(crate) fn stopped(&self, status: Status) -> Error {
+        Error::with_nodes(status, self.sentence(status), self.reports())
+    }
+
+    /// The error for an attempt that the votes decided.
+    pub(crate) fn failure(&self, decision: Decision) -> Error {
+        let status = match (decision, &self.task) {
+            (Decision::NoQuorum, _) => Status::NoQuorum,
+            (_, Task::Acquire { .. } | Task::IsLocked { .. }) => Status::Contended,
+            (_, Task::Release { .. } | Task::Extend { .. }) => Status::Expired,
+        };
+        self.stopped(status)
+    }
+
+    /// What failed, why, and what to do.
+    fn sentence(&self, status: Status) -> String {
+        let (verb, resource) = self.description();
+        let nodes = self.set.addresses.len();
+        let needed = quorum::quorum(nodes);
+        match status {
+            Status::Contended => format!(
+                "{verb} {resource:?} failed: it is locked by another owner ({} of {nodes} nodes refused)",
+                self.tally.no().len()
+            ),
+            Status::NoQuorum => format!(
+                "{verb} {resource:?} failed: only {} of {nodes} nodes could vote, {needed} are needed",
+                nodes - self.notes.len()
+            ),
+            Status::Expired => match self.task {
+                Task::Acquire { ttl_ms, .. } => format!(
+                    "{verb} {resource:?} failed: its TTL of {ttl_ms} ms ran out before a quorum had answered; use a longer one"
+                ),
+                _ => format!(
+                    "{verb} {resource:?} failed: it was not held any more, because its TTL ran out or its keys are gone"
+                ),
+            },
+            Status::Cancelled => format!("{verb} {resource:?} was cancelled"),
+            Status::Closed => format!("{verb} {resource:?} was ended: the factory was closed"),
+            _ => format!("{verb} {resource:?} failed: {}", status.message()),
+        }
+    }
+
+    fn description(&self) -> (&'static str, &str) {
+        match &self.task {
+            Task::Acquire { resource, .. } => ("acquiring", resource),
+            Task::Release { grant, .. } => (
+                "releasing",
+                grant.as_ref().map_or(&self.key, |g| &g.resource),
+            ),
+            Task::Extend { grant, .. } => ("extending", &grant.resource),
+            Task::IsLocked { resource } => ("asking for", resource),
+        }
+    }
+
+    /// Every node's part in the present attempt; empty before the first one.
+    fn reports(&self) -> Vec<NodeReport> {
+        if self.attempt == 0 {
+            return Vec::new();
+        }
+        let report = |(node, address): (usize, &Arc<crate::node::address::Address>)| {
+            let (status, message) = self.node_outcome(node);
+            NodeReport {
+                address: address.display().to_owned(),
+                status,
+                message,
+            }
+        };
+        self.set.addresses.iter().enumerate().map(report).collect()
+    }
+
+    fn node_outcome(&self, node: usize) -> (Status, String) {
+        if let Some(note) = self.notes.iter().find(|note| note.node == node) {
+            return (note.status, note.message.to_string());
+        }
+        let (status, message) = if self.tally.yes().contains(node) {
+            match self.task {
+                Task::Acquire { .. } => (Status::Ok, "granted; given back"),
+                Task::Release { .. } => (Status::Ok, "released"),
+                Task::Extend { .. } => (Status::Ok, "extended"),
+                Task::IsLocked { .. } => (Status::Ok, "free"),
+            }
+        } else if self.tally.no().contains(node) {
+            match self.task {
+                Task::Acquire { .. } | Task::IsLocked { .. } => {
+                    (Status::Contended, "held by another owner")
+                }
+                Task::Release { .. } | Task::Extend { .. } => {
+                    (Status::Expired, "not held here any more")
+                }
+            }
+        } else {
+            (Status::Unanswered, Status::Unanswered.message())
+        };
+        (status, message.to_owned())
+    }
+}
+
+/// The resource's name, and the key in Redis: the same, unless there is a prefix.
+fn names(set: &NodeSet, resource: &str) -> (Arc<str>, Arc<str>) {
+    let prefix = &set.settings.key_prefix;
+    let name: Arc<str> = resource.into();
+    if prefix.is_empty() {
+        (Arc::clone(&name), name)
+    } else {
+        (name, format!("{prefix}{resource}").into())
+    }
+}
+
+fn fresh_token() -> Result<Token> {
+    Token::generate().map_err(|error| {
+        let message = format!("the operating system has no random bytes for a token: {error}");
+        Error::new(Status::System, message)
+    })
+}
+
+/// The end of a wait budget that begins now; `None` means for ever.
+pub(crate) fn give_up_at(budget: Option<Duration>) -> Nanos {
+    let Some(budget) = budget else {
+        return Nanos::MAX;
+    };
+    let nanos = Nanos::try_from(budget.as_nanos()).unwrap_or(Nanos::MAX);
+    clock::now().saturating_add(nanos)
+}

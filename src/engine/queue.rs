@@ -1,0 +1,297 @@
+//! Completion queue: outcomes of submitted operations, behind a descriptor that is readable while any wait.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use super::sync::lock;
+use super::ticket::{Outcome, Ticket};
+use crate::error::{Error, Result, Status};
+use crate::fork;
+
+/// What kind of operation an event ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// An acquire.
+    Acquire = 1,
+    /// A release.
+    Release = 2,
+    /// An extension.
+    Extend = 3,
+    /// A question whether a resource is locked.
+    IsLocked = 4,
+}
+
+/// The end of one submitted operation, with the outcome as the engine has it.
+pub(crate) struct Completed {
+    pub(crate) id: u64,
+    pub(crate) kind: EventKind,
+    pub(crate) outcome: Outcome,
+}
+
+/// The queue itself, shared by its handles and by the operations that will end in it.
+pub(crate) struct QueueState {
+    generation: u64,
+    signal: Signal,
+    inner: Mutex<Inner>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    events: VecDeque<Completed>,
+    in_flight: HashMap<u64, InFlight>,
+    closed: bool,
+}
+
+struct InFlight {
+    ticket: Arc<Ticket>,
+    kind: EventKind,
+    cancelled: bool,
+}
+
+impl QueueState {
+    pub(crate) fn new() -> Result<Arc<QueueState>> {
+        fork::watch();
+        let signal = Signal::new().map_err(|error| {
+            Error::new(
+                Status::System,
+                format!("no descriptor for a completion queue: {error}"),
+            )
+        })?;
+        Ok(Arc::new(QueueState {
+            generation: fork::generation(),
+            signal,
+            inner: Mutex::default(),
+            arrived: Condvar::new(),
+        }))
+    }
+
+    /// Whether the queue was made by the parent of this process.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    /// Readable while events wait.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.signal.fd()
+    }
+
+    /// Books an operation; its outcome will come under `id`, which no other operation in flight may have.
+    pub(crate) fn enlist(self: &Arc<Self>, id: u64, kind: EventKind) -> Result<Arc<Ticket>> {
+        self.check_owner()?;
+        let mut inner = lock(&self.inner);
+        if inner.closed {
+            return Err(Error::new(
+                Status::Closed,
+                "the completion queue was closed",
+            ));
+        }
+        if inner.in_flight.contains_key(&id) {
+            return Err(Error::invalid(format!(
+                "id {id} is in use by an operation of this queue that has not ended yet"
+            )));
+        }
+        let ticket = Ticket::for_queue(Arc::clone(self), id, kind);
+        let entry = InFlight {
+            ticket: Arc::clone(&ticket),
+            kind,
+            cancelled: false,
+        };
+        inner.in_flight.insert(id, entry);
+        Ok(ticket)
+    }
+
+    /// Takes a booking back: the operation was never begun and will have no event.
+    pub(crate) fn withdraw(&self, id: u64) {
+        lock(&self.inner).in_flight.remove(&id);
+    }
+
+    fn check_owner(&self) -> Result<()> {
+        if self.is_inherited() {
+            return Err(Error::new(
+                Status::Forked,
+                "the completion queue was made before a fork; make a new one in the child",
+            ));
+        }
+        Ok(())
+    }
+
+    /// An operation has ended. After a cancellation, or a close, a lock that was won all the same goes back.
+    pub(crate) fn complete(&self, id: u64, kind: EventKind, outcome: Outcome) {
+        let mut inner = lock(&self.inner);
+        let cancelled = inner
+            .in_flight
+            .remove(&id)
+            .is_some_and(|entry| entry.cancelled);
+        if inner.closed {
+            drop(inner);
+            drop(outcome);
+            return;
+        }
+        let (outcome, given_back) = match outcome {
+            Outcome::Acquired(held) if cancelled => (cancelled_outcome(), Some(held)),
+            outcome => (outcome, None),
+        };
+        inner.events.push_back(Completed { id, kind, outcome });
+        if inner.events.len() == 1 {
+            self.signal.raise();
+        }
+        drop(inner);
+        self.arrived.notify_one();
+        drop(given_back);
+    }
+
+    /// Moves up to `max` events into `events`; waits for the first one at most `timeout`, or for ever.
+    pub(crate) fn next(
+        &self,
+        events: &mut Vec<Completed>,
+        max: usize,
+        timeout: Option<Duration>,
+    ) -> Result<usize> {
+        self.check_owner()?;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut inner = lock(&self.inner);
+        while inner.events.is_empty() && max > 0 {
+            if inner.closed {
+                return Err(Error::new(
+                    Status::Closed,
+                    "the completion queue was closed",
+                ));
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            inner = match left {
+                Some(Duration::ZERO) => return Ok(0),
+                Some(left) => {
+                    let waited = self.arrived.wait_timeout(inner, left);
+                    waited.unwrap_or_else(|e| e.into_inner()).0
+                }
+                None => self.arrived.wait(inner).unwrap_or_else(|e| e.into_inner()),
+            };
+        }
+        let count = max.min(inner.events.len());
+        events.extend(inner.events.drain(..count));
+        if count > 0 && inner.events.is_empty() {
+            self.signal.clear();
+        }
+        Ok(count)
+    }
+
+    /// Makes sure that the operation ends as cancelled, if it is an acquire or a question: also when it has been won
+    /// already and its event waits. Returns the ticket of an operation that is still to be stopped.
+    pub(crate) fn cancel(&self, id: u64) -> Result<Option<Arc<Ticket>>> {
+        self.check_owner()?;
+        let mut inner = lock(&self.inner);
+        if let Some(entry) = inner.in_flight.get_mut(&id) {
+            if !matches!(entry.kind, EventKind::Acquire | EventKind::IsLocked) {
+                return Ok(None);
+            }
+            entry.cancelled = true;
+            return Ok(Some(Arc::clone(&entry.ticket)));
+        }
+        let Some(waiting) = inner.events.iter_mut().find(|event| event.id == id) else {
+            return Err(Error::invalid(format!(
+                "no operation of this queue has the id {id}: it was never submitted, or its event has been taken"
+            )));
+        };
+        let mut given_back = None;
+        if matches!(waiting.outcome, Outcome::Acquired(_)) {
+            given_back = Some(std::mem::replace(&mut waiting.outcome, cancelled_outcome()));
+        }
+        drop(inner);
+        drop(given_back);
+        Ok(None)
+    }
+
+    /// No more events: what is in flight is to be cancelled by the caller, what was won is given back.
+    pub(crate) fn close(&self) -> Vec<Arc<Ticket>> {
+        if self.is_inherited() {
+            return Vec::new();
+        }
+        let mut inner = lock(&self.inner);
+        inner.closed = true;
+        let events = std::mem::take(&mut inner.events);
+        let stopped =
+            |entry: &InFlight| matches!(entry.kind, EventKind::Acquire | EventKind::IsLocked);
+        let tickets = inner
+            .in_flight
+            .values()
+            .filter(|entry| stopped(entry))
+            .map(|entry| Arc::clone(&entry.ticket))
+            .collect();
+        drop(inner);
+        self.arrived.notify_all();
+        drop(events);
+        tickets
+    }
+}
+
+fn cancelled_outcome() -> Outcome {
+    Outcome::Failed(Error::new(
+        Status::Cancelled,
+        "the operation was cancelled by its caller",
+    ))
+}
+
+/// A descriptor that is readable while it is raised: an eventfd on Linux, a pipe elsewhere.
+struct Signal {
+    read: OwnedFd,
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    write: OwnedFd,
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl Signal {
+    fn new() -> io::Result<Signal> {
+        // SAFETY: the call takes no pointers; a non-negative result is a descriptor that nobody else owns.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let read = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Signal { read })
+    }
+
+    fn write_end(&self) -> RawFd {
+        self.read.as_raw_fd()
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+impl Signal {
+    fn new() -> io::Result<Signal> {
+        let (read, write) = io::pipe()?;
+        let (read, write) = (OwnedFd::from(read), OwnedFd::from(write));
+        for fd in [read.as_raw_fd(), write.as_raw_fd()] {
+            // SAFETY: both descriptors are open and ours.
+            unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) };
+        }
+        Ok(Signal { read, write })
+    }
+
+    fn write_end(&self) -> RawFd {
+        self.write.as_raw_fd()
+    }
+}
+
+impl Signal {
+    fn fd(&self) -> RawFd {
+        self.read.as_raw_fd()
+    }
+
+    fn raise(&self) {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: eight bytes that live through the call. It cannot block, and a full descriptor is readable already.
+        unsafe { libc::write(self.write_end(), one.as_ptr().cast(), one.len()) };
+    }
+
+    fn clear(&self) {
+        let mut count = [0u8; 8];
+        // SAFETY: room for eight bytes that lives through the call, which cannot block.
+        unsafe { libc::read(self.fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+}

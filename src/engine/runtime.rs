@@ -1,0 +1,390 @@
+//! Who drives the engine: one background thread for the process, or, while it is alone, the calling thread itself.
+//!
+//! Handing an operation to another thread and being woken by it costs two context switches, a third of a lock's whole
+//! round trip on loopback. So a caller that finds the engine idle and its thread standing by drives it for the time of
+//! its own call. As soon as there is company, the background thread drives, and all callers' questions share its
+//! batches; that is faster for many.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use mio::{Poll, Token as PollToken, Waker};
+use once_cell::sync::OnceCell;
+
+use super::core::{Core, Request};
+use super::operation::Operation;
+use super::sync::{Gauge, lock};
+use super::ticket::{Outcome, Ticket};
+use crate::clock::{self, MILLISECOND, Nanos};
+use crate::error::{Error, Result, Status};
+use crate::fork;
+use crate::log::{self, Level};
+
+/// The poll token of the wake-up from other threads; nodes count up from 0.
+pub(crate) const WAKER: PollToken = PollToken(usize::MAX);
+
+/// Lonely calls in quick succession after which callers may drive.
+const LONELY_CALLS: u32 = 8;
+/// What "quick succession" means.
+const SUCCESSION: Nanos = MILLISECOND;
+/// How long a caller drives at most, within one call.
+const CALLER_DRIVES_FOR: Nanos = 5 * MILLISECOND;
+/// How often the background thread looks whether callers still drive; late answers wait for that long at most.
+const STANDBY: Duration = Duration::from_millis(2);
+
+/// Stack of our threads, in bytes. A TLS handshake and a name look-up fit.
+const STACK: usize = 512 * 1024;
+
+/// The process's engine, with what other threads need to reach it.
+pub(crate) struct Runtime {
+    core: OnceCell<Mutex<Core>>,
+    mailbox: Mutex<Mailbox>,
+    /// Wakes the background thread from standing by.
+    stand_by_over: Condvar,
+    /// Wakes whoever drives from waiting for sockets.
+    waker: Waker,
+    places: Mutex<Places>,
+    /// Operations under way that somebody waits for.
+    pub(crate) awaited: Gauge,
+    /// When the last blocking call came back.
+    last_return: AtomicU64,
+}
+
+struct Mailbox {
+    requests: Vec<Request>,
+    driver: Driver,
+    /// The background thread shall drive again.
+    recall: bool,
+    /// The background thread shall stand by when it has nothing to do.
+    release: bool,
+    lonely_calls: u32,
+    /// Calls that drove themselves.
+    driven: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Driver {
+    /// Nobody drives; the background thread stands by.
+    None,
+    /// Somebody is in the middle of a turn and will look at the mailbox before waiting.
+    Busy,
+    /// Somebody waits for sockets, and for the waker.
+    Waiting,
+}
+
+/// Numbers for sets of nodes.
+#[derive(Default)]
+struct Places {
+    free: Vec<usize>,
+    next: usize,
+}
+
+/// The engine of this process; started on first use, and anew in a forked child.
+pub(crate) fn get() -> Result<&'static Runtime> {
+    per_process::current(Runtime::start)
+}
+
+/// One value per process: a forked child gets its own, and the parent's stays untouched in its memory, since the
+/// threads that could put it in order do not exist there.
+mod per_process {
+    use std::ptr;
+    use std::sync::atomic::{AtomicPtr, Ordering};
+
+    use once_cell::sync::OnceCell;
+
+    use super::{Result, Runtime, fork};
+
+    struct Generation {
+        number: u64,
+        runtime: OnceCell<&'static Runtime>,
+    }
+
+    static LATEST: AtomicPtr<Generation> = AtomicPtr::new(ptr::null_mut());
+
+    pub(super) fn current(
+        start: impl FnOnce() -> Result<&'static Runtime>,
+    ) -> Result<&'static Runtime> {
+        fork::watch();
+        generation().runtime.get_or_try_init(start).copied()
+    }
+
+    fn generation() -> &'static Generation {
+        loop {
+            let latest = LATEST.load(Ordering::Acquire);
+            // SAFETY: a generation, once published, is never freed.
+            if let Some(latest_ref) = unsafe { latest.as_ref() }
+                && latest_ref.number == fork::generation()
+            {
+                return latest_ref;
+            }
+            let fresh = Box::into_raw(Box::new(Generation {
+                number: fork::generation(),
+                runtime: OnceCell::new(),
+            }));
+            let swapped =
+                LATEST.compare_exchange(latest, fresh, Ordering::AcqRel, Ordering::Acquire);
+            if swapped.is_err() {
+                // SAFETY: it was not published, so it is still ours alone.
+                drop(unsafe { Box::from_raw(fresh) });
+            }
+        }
+    }
+}
+
+/// Starts a thread that takes no signals: those are the application's, and go to its own threads.
+pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let builder = thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK);
+    let everything = SignalMask::block_all();
+    let spawned = builder.spawn(body);
+    drop(everything);
+    spawned.map(drop)
+}
+
+/// All signals blocked in this thread, until dropped. A new thread inherits its maker's mask.
+struct SignalMask(libc::sigset_t);
+
+impl SignalMask {
+    fn block_all() -> SignalMask {
+        // SAFETY: both sets live through the calls, which cannot fail for these arguments.
+        unsafe {
+            let mut all = std::mem::zeroed();
+            let mut before = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+            SignalMask(before)
+        }
+    }
+}
+
+impl Drop for SignalMask {
+    fn drop(&mut self) {
+        // SAFETY: the mask is the one that this thread had before.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
+    }
+}
+
+impl Runtime {
+    fn start() -> Result<&'static Runtime> {
+        let refused = |what: &str, error: io::Error| {
+            Error::new(
+                Status::System,
+                format!("the engine can't start: no {what}: {error}"),
+            )
+        };
+        let poll = Poll::new().map_err(|error| refused("descriptor for polling", error))?;
+        let waker = Waker::new(poll.registry(), WAKER)
+            .map_err(|error| refused("descriptor for waking", error))?;
+        let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
+            core: OnceCell::new(),
+            mailbox: Mutex::new(Mailbox {
+                requests: Vec::new(),
+                driver: Driver::Busy,
+                recall: false,
+                release: false,
+                lonely_calls: 0,
+                driven: 0,
+            }),
+            stand_by_over: Condvar::new(),
+            waker,
+            places: Mutex::default(),
+            awaited: Gauge::default(),
+            last_return: AtomicU64::new(0),
+        }));
+        let core = Core::new(runtime, poll);
+        let _ = runtime.core.set(Mutex::new(core));
+        spawn("redlock-io", || runtime.drive_for_ever())
+            .map_err(|error| refused("thread", error))?;
+        Ok(runtime)
+    }
+
+    fn core(&self) -> &Mutex<Core> {
+        self.core
+            .get()
+            .expect("set before the runtime is published")
+    }
+
+    // ---- for other threads ----
+
+    /// A number for a new set of nodes.
+    pub(crate) fn reserve_place(&self) -> usize {
+        let mut places = lock(&self.places);
+        places.free.pop().unwrap_or_else(|| {
+            places.next += 1;
+            places.next - 1
+        })
+    }
+
+    pub(crate) fn free_place(&self, place: usize) {
+        lock(&self.places).free.push(place);
+    }
+
+    /// Hands an operation over; its outcome comes through its ticket.
+    pub(crate) fn submit(&self, operation: Operation) {
+        self.send(Request::Submit(Box::new(operation)));
+    }
+
+    /// Hands a request to whoever drives.
+    pub(crate) fn send(&self, request: Request) {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.requests.push(request);
+        self.call_driver(&mut mailbox);
+    }
+
+    fn call_driver(&self, mailbox: &mut Mailbox) {
+        match mailbox.driver {
+            Driver::Busy => {}
+            Driver::Waiting => {
+                mailbox.driver = Driver::Busy;
+                if let Err(error) = self.waker.wake() {
+                    log::write(Level::Error, || format!("waking the I/O thread: {error}"));
+                }
+            }
+            Driver::None => self.recall(mailbox),
+        }
+    }
+
+    fn recall(&self, mailbox: &mut Mailbox) {
+        mailbox.recall = true;
+        self.stand_by_over.notify_one();
+    }
+
+    /// Carries an operation out and waits for its outcome.
+    pub(crate) fn run(&self, operation: Operation, ticket: &Ticket) -> Outcome {
+        let outcome = if self.take_wheel() {
+            self.drive_until_done(operation, ticket)
+        } else {
+            self.send_lonely_or_not(operation);
+            ticket.wait()
+        };
+        self.last_return.store(clock::now(), Ordering::Relaxed);
+        outcome
+    }
+
+    /// As `send`, and counts whether callers come one at a time and fast.
+    fn send_lonely_or_not(&self, operation: Operation) {
+        let since = clock::now().saturating_sub(self.last_return.load(Ordering::Relaxed));
+        let mut mailbox = lock(&self.mailbox);
+        let lonely = since < SUCCESSION && self.awaited.get() == 0 && mailbox.requests.is_empty();
+        mailbox.lonely_calls = if lonely { mailbox.lonely_calls + 1 } else { 0 };
+        mailbox.release = mailbox.lonely_calls >= LONELY_CALLS;
+        mailbox.requests.push(Request::Submit(Box::new(operation)));
+        self.call_driver(&mut mailbox);
+    }
+
+    // ---- a caller that drives ----
+
+    /// Makes this thread the driver, if there is none.
+    fn take_wheel(&self) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        if mailbox.driver != Driver::None || mailbox.recall {
+            return false;
+        }
+        mailbox.driver = Driver::Busy;
+        mailbox.driven += 1;
+        true
+    }
+
+    fn drive_until_done(&self, operation: Operation, ticket: &Ticket) -> Outcome {
+        let until = clock::now() + CALLER_DRIVES_FOR;
+        let mut core = lock(self.core());
+        core.submit(operation);
+        let mut outcome = ticket.take();
+        while outcome.is_none() && clock::now() < until {
+            core.turn(until);
+            outcome = ticket.take();
+        }
+        let company = core.settle();
+        drop(core);
+        self.leave_wheel(company > 0);
+        outcome.unwrap_or_else(|| ticket.wait())
+    }
+
+    fn leave_wheel(&self, company: bool) {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.driver = Driver::None;
+        if company || !mailbox.requests.is_empty() {
+            mailbox.lonely_calls = 0;
+            self.recall(&mut mailbox);
+        }
+    }
+
+    // ---- the background thread ----
+
+    fn drive_for_ever(&self) {
+        loop {
+            let turns = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let mut core = lock(self.core());
+                while !self.may_stand_by() {
+                    core.turn(Nanos::MAX);
+                }
+            }));
+            match turns {
+                Ok(()) => self.stand_by(),
+                Err(_) => {
+                    log::write(Level::Error, || {
+                        "a defect in libredlock stopped the I/O thread for a moment".to_owned()
+                    });
+                    lock(self.core()).fail_everything();
+                }
+            }
+        }
+    }
+
+    /// Leaves the engine to the callers, if they come one at a time and nothing is under way.
+    fn may_stand_by(&self) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        let idle = self.awaited.get() == 0 && mailbox.requests.is_empty();
+        if !mailbox.release || !idle {
+            return false;
+        }
+        mailbox.release = false;
+        mailbox.recall = false;
+        mailbox.driver = Driver::None;
+        true
+    }
+
+    /// Waits until it is called, or until no caller has driven for a while; then it drives again.
+    fn stand_by(&self) {
+        let mut mailbox = lock(&self.mailbox);
+        let mut driven = mailbox.driven;
+        loop {
+            let waited = self.stand_by_over.wait_timeout(mailbox, STANDBY);
+            let (guard, timeout) = waited.unwrap_or_else(|e| e.into_inner());
+            mailbox = guard;
+            let deserted = timeout.timed_out() && driven == mailbox.driven;
+            driven = mailbox.driven;
+            if mailbox.driver == Driver::None && (mailbox.recall || deserted) {
+                mailbox.driver = Driver::Busy;
+                mailbox.recall = false;
+                mailbox.lonely_calls = 0;
+                return;
+            }
+        }
+    }
+
+    // ---- for the driver ----
+
+    /// Moves what has come in to `requests`.
+    pub(crate) fn take_requests(&self, requests: &mut Vec<Request>) {
+        std::mem::swap(&mut lock(&self.mailbox).requests, requests);
+    }
+
+    /// From here on requests come with a wake-up. False if some are there already.
+    pub(crate) fn about_to_wait(&self) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        let nothing_new = mailbox.requests.is_empty();
+        if nothing_new {
+            mailbox.driver = Driver::Waiting;
+        }
+        nothing_new
+    }
+
+    pub(crate) fn has_waited(&self) {
+        lock(&self.mailbox).driver = Driver::Busy;
+    }
+}

@@ -1,0 +1,147 @@
+//! Where an operation's outcome goes: to a waiting thread, a future, a completion queue, or nowhere.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::Waker;
+
+use super::grant::Held;
+use super::nodes::{NodeHealth, NodeSet};
+use super::queue::{EventKind, QueueState};
+use super::slab::Key;
+use super::sync::lock;
+use crate::clock::Nanos;
+use crate::error::Error;
+
+/// What an operation came to.
+pub(crate) enum Outcome {
+    Acquired(Held),
+    Released,
+    /// For how long the lock is valid from the end of the operation on.
+    Extended(Nanos),
+    Locked(bool),
+    Health(Vec<NodeHealth>),
+    Failed(Error),
+}
+
+/// One operation, as its caller knows it.
+pub(crate) struct Ticket {
+    /// The operation's key, once the engine has taken it up.
+    key: Mutex<Option<Key>>,
+    sink: Sink,
+}
+
+enum Sink {
+    /// A thread or a future.
+    Caller(CallerSlot),
+    Queue {
+        queue: Arc<QueueState>,
+        id: u64,
+        kind: EventKind,
+    },
+    /// Nobody waits, but the set's closing does, for a moment.
+    Background(Arc<NodeSet>),
+}
+
+#[derive(Default)]
+struct CallerSlot {
+    state: Mutex<CallerState>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct CallerState {
+    outcome: Option<Outcome>,
+    waker: Option<Waker>,
+}
+
+impl Ticket {
+    pub(crate) fn for_caller() -> Arc<Ticket> {
+        Ticket::new(Sink::Caller(CallerSlot::default()))
+    }
+
+    pub(crate) fn for_queue(queue: Arc<QueueState>, id: u64, kind: EventKind) -> Arc<Ticket> {
+        Ticket::new(Sink::Queue { queue, id, kind })
+    }
+
+    pub(crate) fn for_background(set: Arc<NodeSet>) -> Arc<Ticket> {
+        set.background.begin();
+        Ticket::new(Sink::Background(set))
+    }
+
+    fn new(sink: Sink) -> Arc<Ticket> {
+        Arc::new(Ticket {
+            key: Mutex::new(None),
+            sink,
+        })
+    }
+
+    /// The engine has taken the operation up under this key.
+    pub(crate) fn taken_up(&self, key: Key) {
+        *lock(&self.key) = Some(key);
+    }
+
+    /// The engine's key of the operation.
+    pub(crate) fn key(&self) -> Option<Key> {
+        *lock(&self.key)
+    }
+
+    /// Whether somebody waits for the outcome (as opposed to a release in the background).
+    pub(crate) fn is_awaited(&self) -> bool {
+        !matches!(self.sink, Sink::Background(_))
+    }
+
+    /// Delivers the outcome. Called once.
+    pub(crate) fn complete(&self, outcome: Outcome) {
+        match &self.sink {
+            Sink::Caller(slot) => slot.put(outcome),
+            Sink::Queue { queue, id, kind } => queue.complete(*id, *kind, outcome),
+            Sink::Background(set) => set.background.end(),
+        }
+    }
+
+    /// Takes the outcome if it is there.
+    pub(crate) fn take(&self) -> Option<Outcome> {
+        match &self.sink {
+            Sink::Caller(slot) => lock(&slot.state).outcome.take(),
+            _ => None,
+        }
+    }
+
+    /// Takes the outcome if it is there, and otherwise has `waker` called when it comes.
+    pub(crate) fn take_or_wake(&self, waker: &Waker) -> Option<Outcome> {
+        let Sink::Caller(slot) = &self.sink else {
+            return None;
+        };
+        let mut state = lock(&slot.state);
+        if state.outcome.is_none() {
+            state.waker = Some(waker.clone());
+        }
+        state.outcome.take()
+    }
+
+    /// Blocks until the outcome comes.
+    pub(crate) fn wait(&self) -> Outcome {
+        let Sink::Caller(slot) = &self.sink else {
+            unreachable!("only a caller's ticket is waited for");
+        };
+        let mut state = lock(&slot.state);
+        loop {
+            if let Some(outcome) = state.outcome.take() {
+                return outcome;
+            }
+            state = slot.arrived.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+    }
+}
+
+impl CallerSlot {
+    fn put(&self, outcome: Outcome) {
+        let mut state = lock(&self.state);
+        state.outcome = Some(outcome);
+        let waker = state.waker.take();
+        drop(state);
+        match waker {
+            Some(waker) => waker.wake(),
+            None => self.arrived.notify_one(),
+        }
+    }
+}

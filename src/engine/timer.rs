@@ -1,0 +1,49 @@
+//! What the engine must do at a later time, soonest first.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::slab::Key;
+use crate::clock::Nanos;
+
+/// Something to do. Timers are never withdrawn: whoever handles one finds out whether it still matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// The nodes had their time to answer this attempt of an operation.
+    NodeTimeout { operation: Key, attempt: u32 },
+    /// An operation has rested, or waited for nodes, long enough after this attempt.
+    Resume { operation: Key, attempt: u32 },
+    /// A node's back-off is over.
+    Reconnect { set: usize, node: usize, epoch: u32 },
+    /// A node that stopped answering is given up, unless it did answer since.
+    GiveUp { set: usize, node: usize, epoch: u32 },
+}
+
+/// The timers that are set.
+#[derive(Default)]
+pub(crate) struct Timers(BinaryHeap<Reverse<(Nanos, Timer)>>);
+
+impl Timers {
+    pub(crate) fn set(&mut self, at: Nanos, timer: Timer) {
+        self.0.push(Reverse((at, timer)));
+    }
+
+    /// The next one that is due at `now`.
+    pub(crate) fn pop_due(&mut self, now: Nanos) -> Option<Timer> {
+        match self.0.peek() {
+            Some(Reverse((at, _))) if *at <= now => self.0.pop().map(|Reverse((_, timer))| timer),
+            _ => None,
+        }
+    }
+
+    /// When the first timer is due for which `matters` holds; those before it are forgotten.
+    pub(crate) fn next(&mut self, matters: impl Fn(&Timer) -> bool) -> Option<Nanos> {
+        while let Some(Reverse((at, timer))) = self.0.peek() {
+            if matters(timer) {
+                return Some(*at);
+            }
+            self.0.pop();
+        }
+        None
+    }
+}

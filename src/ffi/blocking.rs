@@ -1,0 +1,122 @@
+//! The blocking calls: each returns when its outcome is known.
+
+use std::ffi::c_char;
+use std::ptr::null_mut;
+use std::time::Duration;
+
+use super::arguments::{out, text, wait};
+use super::error::redlock_error;
+use super::factory::{FactoryHandle, redlock_factory};
+use super::guard;
+use super::handle::{find, publish};
+use super::lock::{LockHandle, redlock_lock};
+use super::status::redlock_status;
+
+/// Acquires the lock on a resource.
+///
+/// Blocks until the lock is held, or is known to be out of reach, or `wait_ms` has passed. A try takes about one round trip to
+/// the nodes, and at most the node timeout when too few of them answer. Any thread; other threads can use the factory meanwhile.
+///
+/// @param factory the factory; not NULL
+/// @param resource the name of what is locked: 1 to 512 bytes of UTF-8; the key on the nodes; not NULL
+/// @param ttl_ms the time, in milliseconds, after which the nodes free the lock by themselves: more than the work needs, or
+///        extended in time by redlock_extend(). At least 1, and at most the option "max_ttl_ms" where that is set.
+/// @param wait_ms how long to try, in milliseconds, while the lock is held by another or too few nodes vote; 0 tries once, -1
+///        tries for ever
+/// @param out receives the lock, which the caller frees with redlock_lock_free(); NULL on failure; not NULL itself
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK`; `REDLOCK_ERR_CONTENDED` when another holds the lock; `REDLOCK_ERR_NO_QUORUM` when too few nodes voted;
+///         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`. On
+///         failure nothing stays locked.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_acquire(
+    factory: *mut redlock_factory,
+    resource: *const c_char,
+    ttl_ms: u64,
+    wait_ms: i64,
+    out: *mut *mut redlock_lock,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let out = self::out(out, null_mut(), "out")?;
+            let factory = find::<FactoryHandle>(factory, "factory")?;
+            let resource = text(resource, "resource")?;
+            let (ttl, wait) = (Duration::from_millis(ttl_ms), wait(wait_ms)?);
+            let lock = factory.0.acquire(resource, ttl, wait)?;
+            *out = publish(LockHandle::new(lock))?;
+            Ok(())
+        })
+    }
+}
+
+/// Releases a lock. The handle stays valid until redlock_lock_free().
+///
+/// Blocks for about one round trip to the nodes, and at most the node timeout. Nodes that could not be told free the lock when
+/// its TTL ends. Any thread; operations on one lock follow one after another.
+///
+/// @param lock the lock; not NULL
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK` when the lock was held until now; `REDLOCK_ERR_EXPIRED` when it had been lost before;
+///         `REDLOCK_ERR_RELEASED` when it was released already; `REDLOCK_ERR_NO_QUORUM` when too few nodes answered to know;
+///         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_release(
+    lock: *mut redlock_lock,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe { guard::status(err, || find::<LockHandle>(lock, "lock")?.lock.release()) }
+}
+
+/// Extends a lock: its TTL begins anew.
+///
+/// A lock that is lost is not taken again, and a failed extension leaves the lock as it is, held until its validity ends. Blocks
+/// for about one round trip to the nodes, and at most the node timeout. Any thread; operations on one lock follow one after
+/// another.
+///
+/// @param lock the lock; not NULL
+/// @param ttl_ms the new TTL in milliseconds, counted from this call; the same limits as for redlock_acquire()
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK`; `REDLOCK_ERR_EXPIRED` when the lock is not held any more; `REDLOCK_ERR_RELEASED` when it was released
+///         already; `REDLOCK_ERR_NO_QUORUM` when too few nodes answered; `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_extend(
+    lock: *mut redlock_lock,
+    ttl_ms: u64,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let lock = find::<LockHandle>(lock, "lock")?;
+            lock.lock.extend(Duration::from_millis(ttl_ms))
+        })
+    }
+}
+
+/// Asks whether a resource is locked, by anybody, on a quorum of the nodes.
+///
+/// The answer may be out of date when it arrives: for display and diagnosis, not for deciding. Blocks for about one round trip to
+/// the nodes, and at most the node timeout. Any thread.
+///
+/// @param factory the factory; not NULL
+/// @param resource the name of the resource, as for redlock_acquire(); not NULL
+/// @param out receives 1 when the resource is locked, otherwise 0; not NULL
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK`; `REDLOCK_ERR_NO_QUORUM` when too few nodes answered; `REDLOCK_ERR_CLOSED`;
+///         `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_is_locked(
+    factory: *mut redlock_factory,
+    resource: *const c_char,
+    out: *mut i32,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let out = self::out(out, 0, "out")?;
+            let factory = find::<FactoryHandle>(factory, "factory")?;
+            *out = factory.0.is_locked(text(resource, "resource")?)?.into();
+            Ok(())
+        })
+    }
+}

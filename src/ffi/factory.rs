@@ -1,0 +1,119 @@
+//! Factories: a set of nodes that locks are taken from.
+
+use std::ffi::c_char;
+use std::fmt::Write;
+use std::ptr::null_mut;
+
+use super::arguments::{out, texts};
+use super::error::redlock_error;
+use super::guard;
+use super::handle::{find, handle, publish, take};
+use super::options::{OptionsHandle, redlock_options};
+use super::status::redlock_status;
+use super::string;
+use crate::{Factory, Options, Result};
+
+/// A set of nodes, independent Redis masters, from which locks are taken.
+///
+/// Made by redlock_factory_new(), freed by redlock_factory_free(). Any number of threads may use it at once. One factory for
+/// each set of nodes is enough for a process: it keeps one connection to each node, however many locks and threads there are.
+/// After a fork the child may use it too: it opens connections of its own.
+pub struct redlock_factory;
+
+pub(super) struct FactoryHandle(pub(super) Factory);
+
+handle!(FactoryHandle, redlock_factory, 1, "factory");
+
+/// Makes a factory over the masters at `urls`.
+///
+/// Does not block and needs no node to be up: connections are made in the background, and made again when they break. A lock is
+/// held when more than half of the nodes granted it; use an odd number of them, 3 or 5, that do not replicate each other. Any
+/// thread.
+///
+/// @param urls an array of `n` URLs: redis://[user:password@]host[:port][/database], rediss://... for TLS, or
+///        unix:///path/to/socket; may be NULL when `n` is 0. Copied.
+/// @param n the number of URLs; 0 stands for the one URL redis://127.0.0.1:6379/0
+/// @param options the settings; NULL for the defaults. Copied.
+/// @param out receives the factory, which the caller frees with redlock_factory_free(); NULL on failure; not NULL itself
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT` for a URL that is malformed, not supported or given twice, or for TLS
+///         files that cannot be used; `REDLOCK_ERR_SYSTEM` when the system refused a thread or a descriptor
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_factory_new(
+    urls: *const *const c_char,
+    n: usize,
+    options: *const redlock_options,
+    out: *mut *mut redlock_factory,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let out = self::out(out, null_mut(), "out")?;
+            let options = settings(options)?;
+            let factory = Factory::with_options(&texts(urls, n, "urls")?, &options)?;
+            *out = publish(FactoryHandle(factory))?;
+            Ok(())
+        })
+    }
+}
+
+/// Frees a factory.
+///
+/// Acquires that still wait, in other threads or on queues, end with `REDLOCK_ERR_CLOSED`. Locks that are held stay held and
+/// usable; so a factory can be freed before its locks. NULL, and what is no live factory, is ignored.
+///
+/// May block for as long as the node timeout, while releases that run in the background reach the nodes. Any thread.
+///
+/// @param factory the factory, or NULL
+#[unsafe(no_mangle)]
+pub extern "C" fn redlock_factory_free(factory: *mut redlock_factory) {
+    guard::value((), || {
+        if let Some(handle) = take::<FactoryHandle>(factory) {
+            // Other threads may be inside of calls with it, so that dropping it alone would not end those.
+            handle.0.close();
+        }
+    });
+}
+
+/// Reports the health of each node, for a person to read: one line a node, in the order of the URLs.
+///
+/// Blocks until each node has answered, or the connect timeout has passed. Any thread.
+///
+/// @param factory the factory; not NULL
+/// @param report receives the text, which the caller frees with redlock_string_free(); NULL on failure; not NULL itself
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK`, also when nodes are down, since that is what the report is for; `REDLOCK_ERR_INVALID_ARGUMENT`;
+///         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_SYSTEM`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_factory_check(
+    factory: *mut redlock_factory,
+    report: *mut *mut c_char,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let report = out(report, null_mut(), "report")?;
+            let factory = find::<FactoryHandle>(factory, "factory")?;
+            *report = string::give(lines(&factory.0)?)?;
+            Ok(())
+        })
+    }
+}
+
+/// # Safety
+/// None beyond the handle's own checks: any pointer will do.
+fn settings(options: *const redlock_options) -> Result<Options> {
+    if options.is_null() {
+        return Ok(Options::new());
+    }
+    Ok(find::<OptionsHandle>(options, "options")?.current())
+}
+
+fn lines(factory: &Factory) -> Result<String> {
+    let mut lines = String::new();
+    for node in factory.check()? {
+        // Writing to a String does not fail.
+        let _ = writeln!(lines, "{node}");
+    }
+    Ok(lines)
+}

@@ -1,0 +1,175 @@
+//! One node's established connection: questions go out in batches, answers come back in the order of the questions.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::RawFd;
+
+use super::command::{Answer, Question};
+use super::resp::{self, Reply};
+use super::setup::ServerInfo;
+use super::stream::Stream;
+use crate::clock::Nanos;
+
+/// How much room a read is given at least, in bytes. An answer has about five.
+const READ_ROOM: usize = 4096;
+/// Buffers that a burst blew up beyond this are given back when they are empty, in bytes.
+const KEPT_CAPACITY: usize = 256 * 1024;
+
+/// A question under way; `T` is the asker's own mark.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<T> {
+    pub(crate) mark: T,
+    pub(crate) question: Question,
+    at: Nanos,
+}
+
+/// A non-blocking connection that is past its set-up. Every call returns at once.
+pub(crate) struct Connection<T> {
+    stream: Stream,
+    pub(crate) server: ServerInfo,
+    /// Commands that are packed but not yet taken by the socket: `output[sent..]`.
+    output: Vec<u8>,
+    sent: usize,
+    /// What has arrived and is not yet a whole reply: `input[..arrived]`.
+    input: Vec<u8>,
+    arrived: usize,
+    unanswered: VecDeque<Asked<T>>,
+}
+
+impl<T: Copy> Connection<T> {
+    pub(crate) fn new(stream: Stream, server: ServerInfo) -> Connection<T> {
+        Connection {
+            stream,
+            server,
+            output: Vec::new(),
+            sent: 0,
+            input: Vec::new(),
+            arrived: 0,
+            unanswered: VecDeque::new(),
+        }
+    }
+
+    /// The socket, to watch for readiness.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.stream.fd()
+    }
+
+    /// Packs a question; it leaves with the next [`flush`](Self::flush), together with all others packed till then.
+    pub(crate) fn ask(&mut self, asked: (T, Question), key: &[u8], token: &[u8], now: Nanos) {
+        self.pack(asked, key, token, now, false);
+    }
+
+    /// Asks again, with the text of the script that the node turned out not to have.
+    pub(crate) fn ask_with_script(
+        &mut self,
+        asked: (T, Question),
+        key: &[u8],
+        token: &[u8],
+        now: Nanos,
+    ) {
+        self.pack(asked, key, token, now, true);
+    }
+
+    fn pack(
+        &mut self,
+        (mark, question): (T, Question),
+        key: &[u8],
+        token: &[u8],
+        at: Nanos,
+        whole_script: bool,
+    ) {
+        question.write(&mut self.output, key, token, whole_script);
+        self.unanswered.push_back(Asked { mark, question, at });
+    }
+
+    /// Hands to the socket what it has room for. What is left goes when the socket becomes writable.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        while self.sent < self.output.len() {
+            match self.stream.write(&self.output[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.sent = 0;
+        self.output.clear();
+        if self.output.capacity() > KEPT_CAPACITY {
+            self.output = Vec::new();
+        }
+        match self.stream.flush() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what the socket has and appends the answers to `answers`. With `to_the_end`, or over TLS, it reads until
+    /// the socket would block; otherwise a short read ends it, which for a plain stream socket means the same and
+    /// saves a system call for every batch.
+    pub(crate) fn receive(
+        &mut self,
+        to_the_end: bool,
+        answers: &mut Vec<(Asked<T>, Answer)>,
+    ) -> io::Result<()> {
+        let to_the_end = to_the_end || matches!(self.stream, Stream::Tls(_));
+        loop {
+            if self.input.len() < self.arrived + READ_ROOM {
+                self.input.resize(self.arrived + READ_ROOM, 0);
+            }
+            let room = self.input.len() - self.arrived;
+            match self.stream.read(&mut self.input[self.arrived..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    self.arrived += count;
+                    self.take_replies(answers)?;
+                    if count < room && !to_the_end {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn take_replies(&mut self, answers: &mut Vec<(Asked<T>, Answer)>) -> io::Result<()> {
+        let mut taken = 0;
+        while let Some((reply, length)) = resp::parse(&self.input[taken..self.arrived])
+            .map_err(|_| invalid("the server sent something that is not the Redis protocol"))?
+        {
+            taken += length;
+            if reply == Reply::Push {
+                continue;
+            }
+            let asked = self
+                .unanswered
+                .pop_front()
+                .ok_or_else(|| invalid("the server answered a question that was not asked"))?;
+            answers.push((asked, asked.question.answer(reply)));
+        }
+        self.input.copy_within(taken..self.arrived, 0);
+        self.arrived -= taken;
+        if self.arrived == 0 && self.input.len() > KEPT_CAPACITY {
+            self.input = Vec::new();
+        }
+        if self.unanswered.is_empty() && self.unanswered.capacity() > KEPT_CAPACITY / 64 {
+            self.unanswered = VecDeque::new();
+        }
+        Ok(())
+    }
+
+    /// When the oldest question without an answer was asked.
+    pub(crate) fn waiting_since(&self) -> Option<Nanos> {
+        self.unanswered.front().map(|asked| asked.at)
+    }
+
+    /// Gives the connection up: the questions that will not be answered.
+    pub(crate) fn abandon(self) -> impl Iterator<Item = Asked<T>> {
+        self.unanswered.into_iter()
+    }
+}
+
+fn invalid(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
