@@ -4,6 +4,9 @@ mod client;
 mod clock;
 mod engine;
 mod error;
+// The constants there are for the C header only.
+#[allow(dead_code)]
+mod ffi;
 mod fork;
 pub mod log;
 mod logic;

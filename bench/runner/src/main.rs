@@ -19,36 +19,39 @@ use testkit::Cluster;
 use builds::{Places, Programs};
 use options::Options;
 use records::Record;
+use scenarios::Scenario;
 
 const NODES: usize = 5;
 
 fn main() -> ExitCode {
     let options = Options::from_command_line();
-    let places = Places::new(options.lib_dir.clone());
-    let programs = builds::build_all(&places);
-    let scenarios = scenarios::chosen(&options, &programs);
-    if scenarios.is_empty() {
-        options::wrong("no such scenario");
-    }
-    if !programs.contains_key("ours") {
-        return ExitCode::FAILURE;
-    }
-    let records = measure(&scenarios, &programs);
-    match report(&options, &places, &programs, &records) {
+    match bench(&options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench/run: {error}");
+        Err(complaint) => {
+            eprintln!("bench/run: {complaint}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn measure(scenarios: &[scenarios::Scenario], programs: &Programs) -> Vec<Record> {
+fn bench(options: &Options) -> Result<(), String> {
+    let scenarios = scenarios::chosen(options);
+    if scenarios.is_empty() {
+        options::wrong("no such scenario");
+    }
+    let places = Places::new(options.lib_dir.clone());
+    let programs = builds::build(&places, &scenarios::programs_of(&scenarios))?;
+    let records = measure(scenarios, &programs);
+    report(options, &places, &programs, &records).map_err(|error| error.to_string())
+}
+
+fn measure(scenarios: Vec<Scenario>, programs: &Programs) -> Vec<Record> {
     let cluster = Cluster::start(NODES);
     let mut all = Vec::new();
     for scenario in scenarios {
-        let results = rounds::run(scenario, programs, &cluster);
-        all.extend(records::records(scenario, &results));
+        let scenario = scenarios::without_missing(scenario, programs);
+        let results = rounds::run(&scenario, programs, &cluster);
+        all.extend(records::records(&scenario, &results));
     }
     all
 }

@@ -1,5 +1,7 @@
 //! What is measured, against whom, and which ratio is asked for.
 
+use std::collections::BTreeSet;
+
 use crate::builds::Programs;
 use crate::options::Options;
 
@@ -56,8 +58,8 @@ const THREAD_LIMIT: f64 = 4.0;
 /// Growth of resident memory over a million pairs that counts as none: a quarter of a byte a pair.
 const GROWTH_LIMIT_KB: f64 = 256.0;
 
-/// The scenarios that the options ask for, without the subjects whose programs are missing.
-pub fn chosen(options: &Options, programs: &Programs) -> Vec<Scenario> {
+/// The scenarios that the options ask for; none when `--only` names one that there is not.
+pub fn chosen(options: &Options) -> Vec<Scenario> {
     let all = [
         one_caller(options),
         many_callers(options),
@@ -66,15 +68,19 @@ pub fn chosen(options: &Options, programs: &Programs) -> Vec<Scenario> {
         hung(options, "two-hung", 2),
         memory(options),
     ];
-    let wanted = all
-        .into_iter()
-        .filter(|scenario| options.wants(scenario.name));
-    wanted
-        .map(|scenario| without_missing(scenario, programs))
+    all.into_iter()
+        .filter(|scenario| options.wants(scenario.name))
         .collect()
 }
 
-fn without_missing(mut scenario: Scenario, programs: &Programs) -> Scenario {
+/// The names of the programs that some of these scenarios run.
+pub fn programs_of(scenarios: &[Scenario]) -> BTreeSet<&'static str> {
+    let subjects = scenarios.iter().flat_map(|scenario| &scenario.subjects);
+    subjects.map(|subject| subject.program).collect()
+}
+
+/// The scenario without the subjects whose programs are missing.
+pub fn without_missing(mut scenario: Scenario, programs: &Programs) -> Scenario {
     scenario
         .subjects
         .retain(|subject| programs.contains_key(subject.program));
