@@ -503,13 +503,14 @@ const char *redlock_option_description(size_t i);
 /**
  * Makes a factory over the masters at `urls`.
  *
- * Does not block and needs no node to be up: connections are made in the background, and made again when they break. A lock is
+ * Does not block and needs no node to be up: connections are made in the background, and made again when they break; the first
+ * acquire waits for them. A lock is
  * held when more than half of the nodes granted it; use an odd number of them, 3 or 5, that do not replicate each other. Any
  * thread.
  *
  * @param urls an array of `n` URLs: redis://[user:password@]host[:port][/database], rediss://... for TLS, or
  *        unix:///path/to/socket; may be NULL when `n` is 0. Copied.
- * @param n the number of URLs; 0 stands for the one URL redis://127.0.0.1:6379/0
+ * @param n the number of URLs, at most 64; 0 stands for the one URL redis://127.0.0.1:6379/0
  * @param options the settings; NULL for the defaults. Copied.
  * @param out receives the factory, which the caller frees with redlock_factory_free(); NULL on failure; not NULL itself
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
@@ -537,7 +538,8 @@ void redlock_factory_free(struct redlock_factory *factory);
 /**
  * Reports the health of each node, for a person to read: one line a node, in the order of the URLs.
  *
- * Blocks until each node has answered, or the connect timeout has passed. Any thread.
+ * It asks no node, but tells what the library knows of each: whether it is connected, since when not, why, and the server's version.
+ * Blocks for a moment only, until the I/O thread has answered. Any thread.
  *
  * @param factory the factory; not NULL
  * @param report receives the text, which the caller frees with redlock_string_free(); NULL on failure; not NULL itself
@@ -553,18 +555,19 @@ redlock_status redlock_factory_check(struct redlock_factory *factory,
  * Acquires the lock on a resource.
  *
  * Blocks until the lock is held, or is known to be out of reach, or `wait_ms` has passed. A try takes about one round trip to
- * the nodes, and at most the node timeout when too few of them answer. Any thread; other threads can use the factory meanwhile.
+ * the nodes, and at most the node timeout when too few of them answer; a factory's first may wait for connections, at most the
+ * connect timeout. Any thread; other threads can use the factory meanwhile.
  *
  * @param factory the factory; not NULL
  * @param resource the name of what is locked: 1 to 512 bytes of UTF-8; the key on the nodes; not NULL
  * @param ttl_ms the time, in milliseconds, after which the nodes free the lock by themselves: more than the work needs, or
- *        extended in time by redlock_extend(). At least 1, and at most the option "max_ttl_ms" where that is set.
+ *        extended in time by redlock_extend(). At least 1, and at most the option "max_ttl_ms".
  * @param wait_ms how long to try, in milliseconds, while the lock is held by another or too few nodes vote; 0 tries once, -1
  *        tries for ever
  * @param out receives the lock, which the caller frees with redlock_lock_free(); NULL on failure; not NULL itself
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
  * @return `REDLOCK_OK`; `REDLOCK_ERR_CONTENDED` when another holds the lock; `REDLOCK_ERR_NO_QUORUM` when too few nodes voted;
- *         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`. On
+ *         `REDLOCK_ERR_EXPIRED` when the nodes took so long to answer that nothing of the TTL was left; `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`. On
  *         failure nothing stays locked.
  */
 redlock_status redlock_acquire(struct redlock_factory *factory,
@@ -733,8 +736,8 @@ void redlock_queue_free(struct redlock_queue *queue);
  * @param ttl_ms the TTL in milliseconds, as for redlock_acquire()
  * @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
  * @param queue the queue that the event goes to; not NULL
- * @param id any number; the event carries it, and redlock_cancel() takes it. Not that of another operation that is under way on
- *        this queue, if either is ever to be cancelled.
+ * @param id a number that no other operation under way on this queue has; the event carries it, and redlock_cancel() takes it. It is
+ *        free again when the operation has ended.
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
  * @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
  *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
@@ -755,7 +758,7 @@ redlock_status redlock_submit_acquire(struct redlock_factory *factory,
  *
  * @param lock the lock; not NULL
  * @param queue the queue that the event goes to; not NULL
- * @param id any number, as for redlock_submit_acquire()
+ * @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
  * @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
  *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
@@ -774,7 +777,7 @@ redlock_status redlock_submit_release(struct redlock_lock *lock,
  * @param lock the lock; not NULL
  * @param ttl_ms the new TTL in milliseconds, as for redlock_extend()
  * @param queue the queue that the event goes to; not NULL
- * @param id any number, as for redlock_submit_acquire()
+ * @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
  * @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
  *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
@@ -794,7 +797,7 @@ redlock_status redlock_submit_extend(struct redlock_lock *lock,
  * @param factory the factory; not NULL
  * @param resource the name of the resource, as for redlock_acquire(); not NULL. Copied.
  * @param queue the queue that the event goes to; not NULL
- * @param id any number, as for redlock_submit_acquire()
+ * @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
  * @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
  *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
@@ -808,14 +811,16 @@ redlock_status redlock_submit_is_locked(struct redlock_factory *factory,
 /**
  * Cancels the operation `id` of a queue.
  *
- * Its event still comes, exactly one: with `REDLOCK_ERR_CANCELLED`, or with its outcome when that was certain already. An acquire
- * that ends with `REDLOCK_ERR_CANCELLED` leaves nothing locked, also when it was won at the same moment. An operation that is not
- * under way (any more) is none to cancel, which is no failure. Does not block; any thread.
+ * Its event still comes, exactly one. An acquire then ends with `REDLOCK_ERR_CANCELLED`, unless it has failed already, and leaves
+ * nothing locked: a lock that was won goes back, also when its event waits to be taken. A question ends with
+ * `REDLOCK_ERR_CANCELLED`, or with its answer when that was certain. A release or an extension is not stopped. Does not block; any
+ * thread.
  *
  * @param queue the queue; not NULL
  * @param id the number that the operation was submitted with
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
- * @return `REDLOCK_OK`; `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT` when no operation of the queue has this number (it was never submitted, or
+ *         its event has been taken), which is harmless; `REDLOCK_ERR_FORKED`
  */
 redlock_status redlock_cancel(struct redlock_queue *queue,
                               uint64_t id,

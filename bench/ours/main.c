@@ -1,6 +1,7 @@
 /* Measures libredlock through its C ABI, as a C program would use it. */
 #include "ours.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,18 @@ void ours_check(redlock_status status, redlock_error *error, const char *what) {
   if (status == REDLOCK_OK) return;
   fprintf(stderr, "%s: %s: %s\n", what, redlock_status_name(status), error ? redlock_error_message(error) : "");
   exit(1);
+}
+
+void ours_failed(redlock_error *error) {
+  static atomic_flag said = ATOMIC_FLAG_INIT;
+  if (error != NULL && !atomic_flag_test_and_set(&said)) {
+    fprintf(stderr, "first failure: %s: %s\n", redlock_status_name(redlock_error_code(error)),
+            redlock_error_message(error));
+    for (size_t i = 0; i < redlock_error_node_count(error); i++)
+      fprintf(stderr, "  %s: %s: %s\n", redlock_error_node_address(error, i),
+              redlock_status_name(redlock_error_node_status(error, i)), redlock_error_node_message(error, i));
+  }
+  redlock_error_free(error);
 }
 
 redlock_factory *ours_connect(const struct bench_args *args) {

@@ -12,6 +12,9 @@
 /* Ends the program with the library's message unless `status` is REDLOCK_OK; frees `error`. */
 void ours_check(redlock_status status, redlock_error *error, const char *what);
 
+/* Says on stderr why the first failed pair of this process failed, node by node; frees `error`. */
+void ours_failed(redlock_error *error);
+
 /* A factory over the nodes of the command line. */
 redlock_factory *ours_connect(const struct bench_args *args);
 

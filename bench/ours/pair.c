@@ -17,10 +17,12 @@ struct caller {
 
 static bool pair(redlock_factory *factory, const char *resource) {
   redlock_lock *lock = NULL;
-  if (redlock_acquire(factory, resource, BENCH_TTL_MS, OURS_WAIT_MS, &lock, NULL) != REDLOCK_OK) return false;
-  bool released = redlock_release(lock, NULL) == REDLOCK_OK;
+  redlock_error *error = NULL;
+  bool good = redlock_acquire(factory, resource, BENCH_TTL_MS, OURS_WAIT_MS, &lock, &error) == REDLOCK_OK &&
+              redlock_release(lock, &error) == REDLOCK_OK;
+  if (!good) ours_failed(error);
   redlock_lock_free(lock);
-  return released;
+  return good;
 }
 
 static void *run(void *context) {

@@ -54,7 +54,7 @@ static void finish(struct ours_stream *stream, size_t index, bool good, uint64_t
 static void acquired(struct ours_stream *stream, const redlock_event *event, uint64_t now) {
   redlock_error *error = NULL;
   if (event->status != REDLOCK_OK) {
-    redlock_error_free(event->error);
+    ours_failed(event->error);
     finish(stream, (size_t)event->id, false, now);
     return;
   }
@@ -63,7 +63,7 @@ static void acquired(struct ours_stream *stream, const redlock_event *event, uin
 }
 
 static void released(struct ours_stream *stream, const redlock_event *event, uint64_t now) {
-  redlock_error_free(event->error);
+  ours_failed(event->error);
   redlock_lock_free(stream->slots[event->id].lock);
   stream->slots[event->id].lock = NULL;
   finish(stream, (size_t)event->id, event->status == REDLOCK_OK, now);

@@ -14,7 +14,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token as PollToken};
 
 use super::grant::{Grant, Held};
-use super::nodes::{Availability, GIVE_UP_AFTER, Link, Mark, Node, NodeSet, Nodes};
+use super::nodes::{Availability, GIVE_UP_AFTER, Link, MAX_ASKING, Mark, Node, NodeSet, Nodes};
 use super::operation::{Operation, Phase, Task};
 use super::runtime::{Runtime, WAKER};
 use super::slab::{Key, Slab};
@@ -66,8 +66,10 @@ pub(crate) struct Core {
     poll: Poll,
     events: Events,
     sets: Vec<Option<Nodes>>,
-    operations: Slab<Operation>,
+    operations: Slab<Box<Operation>>,
     timers: Timers,
+    /// Sets in which operations wait for their turn, and some may have come.
+    turns: Vec<usize>,
     /// Nodes with output that no flush has been tried for.
     dirty: Vec<NodePlace>,
     /// Operations under way that somebody waits for.
@@ -88,6 +90,7 @@ impl Core {
             sets: Vec::new(),
             operations: Slab::new(),
             timers: Timers::default(),
+            turns: Vec::new(),
             dirty: Vec::new(),
             awaited: 0,
             requests: Vec::new(),
@@ -103,6 +106,7 @@ impl Core {
         self.now = clock::now();
         self.take_requests();
         self.fire_timers();
+        self.start_queued();
         self.flush();
         self.runtime.awaited.set(self.awaited);
         let timeout = self.time_to_wait(until);
@@ -110,13 +114,14 @@ impl Core {
     }
 
     /// Takes up an operation at once, for a caller that drives.
-    pub(crate) fn submit(&mut self, operation: Operation) {
+    pub(crate) fn submit(&mut self, operation: Box<Operation>) {
         self.now = clock::now();
         self.begin(operation);
     }
 
     /// Sends what a turn left unsent, for a caller that stops driving.
     pub(crate) fn settle(&mut self) -> u64 {
+        self.start_queued();
         self.flush();
         self.runtime.awaited.set(self.awaited);
         self.awaited
@@ -158,7 +163,7 @@ impl Core {
                 epoch,
                 result,
             } => self.connected((place, node), epoch, result),
-            Request::Submit(operation) => self.begin(*operation),
+            Request::Submit(operation) => self.begin(operation),
             Request::Cancel(ticket) => self.cancel(&ticket),
             Request::Inspect { place, ticket } => self.inspect(place, &ticket),
         }
@@ -306,7 +311,7 @@ impl Core {
         log::write(Level::Info, || {
             format!("{}: connected", node.address.display())
         });
-        let connection = Connection::new(established.stream, established.server);
+        let connection = Connection::new(established.stream, established.server, self.now);
         node.link = Link::Up(Box::new(connection));
         node.contacted = true;
         node.silent_since = None;
@@ -318,7 +323,7 @@ impl Core {
         for orphan in orphans {
             let (set, here) = (Arc::clone(&shared), NodeMask(1 << index));
             let release = Operation::give_back(set, orphan.key, orphan.token, orphan.ttl_ms, here);
-            self.begin(release);
+            self.begin(Box::new(release));
         }
     }
 
@@ -391,7 +396,7 @@ impl Core {
 
     // ---- operations: attempts ----
 
-    fn begin(&mut self, operation: Operation) {
+    fn begin(&mut self, operation: Box<Operation>) {
         if operation.is_awaited() {
             self.awaited += 1;
         }
@@ -434,7 +439,53 @@ impl Core {
             self.timers.set(until, timer);
             return;
         }
+        if operation.takes_turns() {
+            if set.asking >= MAX_ASKING {
+                operation.phase = Phase::Queued;
+                return set.queued.push_back(key);
+            }
+            set.asking += 1;
+        }
         self.ask_all(key);
+    }
+
+    /// An attempt is decided: the next operation's turn has come.
+    fn turn_over(&mut self, key: Key) {
+        let Some(operation) = self.operations.get(key) else {
+            return;
+        };
+        if operation.phase != Phase::Asking || !operation.takes_turns() {
+            return;
+        }
+        let place = operation.set.place;
+        if let Some(set) = self.sets[place].as_mut() {
+            set.asking -= 1;
+            if !set.queued.is_empty() {
+                self.turns.push(place);
+            }
+        }
+    }
+
+    /// Starts the operations whose turn has come.
+    fn start_queued(&mut self) {
+        while let Some(place) = self.turns.pop() {
+            while let Some(key) = self.next_queued(place) {
+                self.ask_all(key);
+            }
+        }
+    }
+
+    fn next_queued(&mut self, place: usize) -> Option<Key> {
+        let set = self.sets[place].as_mut()?;
+        while set.asking < MAX_ASKING {
+            let key = set.queued.pop_front()?;
+            // One that was stopped while it waited is gone.
+            if self.operations.get(key).is_some() {
+                set.asking += 1;
+                return Some(key);
+            }
+        }
+        None
     }
 
     /// One attempt: all nodes at once. Those that can't be asked are counted right away.
@@ -499,7 +550,7 @@ impl Core {
         if operation.phase == Phase::Ended {
             return self.forget_if_answered(key);
         }
-        if operation.phase == Phase::Resting {
+        if operation.phase != Phase::Asking {
             return;
         }
         match operation.tally.decision() {
@@ -573,6 +624,7 @@ impl Core {
     /// An attempt to acquire has failed: gives back what it may have got, then rests for another, or ends.
     fn retry_or(&mut self, key: Key, error: impl FnOnce(&Operation) -> Error) {
         self.give_back(key);
+        self.turn_over(key);
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
@@ -588,6 +640,7 @@ impl Core {
             }
             None => {
                 let error = error(operation);
+                operation.phase = Phase::Resting;
                 self.end(key, Outcome::Failed(error));
             }
         }
@@ -613,7 +666,7 @@ impl Core {
             ttl_ms,
             nodes,
         );
-        self.begin(release);
+        self.begin(Box::new(release));
     }
 
     /// Ends an operation that is not decided yet. A release or an extension is not stopped: it is on its way.
@@ -632,6 +685,7 @@ impl Core {
 
     /// Tells the caller. The operation stays until the last node has answered.
     fn end(&mut self, key: Key, outcome: Outcome) {
+        self.turn_over(key);
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
@@ -694,7 +748,9 @@ impl Core {
         self.sets.get_mut(place)?.as_mut()?.nodes.get_mut(index)
     }
 
-    /// The nodes that have not answered by now are counted as unavailable, and not asked again until they answer.
+    /// The nodes that have not answered by now are counted as unavailable, and not asked again until they answer. One
+    /// that is busy answering others' questions gets the timeout anew from its last answer: it is not silent, and the
+    /// validity counts from the start in any case.
     fn node_timeout(&mut self, key: Key, attempt: u32) {
         if !self.is_at(key, attempt) {
             return;
@@ -703,15 +759,37 @@ impl Core {
             return;
         };
         let (place, open) = (operation.set.place, operation.open);
+        let timeout = operation.node_timeout();
         let waited = (self.now - operation.started) / MILLISECOND;
-        for node in open.iter() {
-            let message = format!("no answer within {waited} ms").into();
-            operation.unavailable(node, Status::Timeout, &message);
+        let message = format!("no answer within {waited} ms").into();
+        let mut again = None;
+        for index in open.iter() {
+            match self.last_heard((place, index)) {
+                Some(at) if at + timeout > self.now => again = again.max(Some(at + timeout)),
+                _ => self.overdue(key, (place, index), &message),
+            }
         }
-        for node in open.iter() {
-            self.fell_silent((place, node));
+        if let Some(at) = again {
+            let timer = Timer::NodeTimeout {
+                operation: key,
+                attempt,
+            };
+            self.timers.set(at, timer);
         }
         self.evaluate(key);
+    }
+
+    fn last_heard(&mut self, at: NodePlace) -> Option<Nanos> {
+        self.node(at)?
+            .connection()
+            .map(|connection| connection.last_heard())
+    }
+
+    fn overdue(&mut self, key: Key, at: NodePlace, message: &Arc<str>) {
+        if let Some(operation) = self.operations.get_mut(key) {
+            operation.unavailable(at.1, Status::Timeout, message);
+        }
+        self.fell_silent(at);
     }
 
     fn fell_silent(&mut self, (place, index): NodePlace) {
@@ -844,7 +922,7 @@ impl Core {
             result = connection.flush();
         }
         if event.is_readable() || to_the_end {
-            result = result.and(connection.receive(to_the_end, &mut answers));
+            result = result.and(connection.receive(to_the_end, self.now, &mut answers));
         }
         if !answers.is_empty() {
             node.silent_since = None;

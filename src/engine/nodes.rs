@@ -1,5 +1,6 @@
 //! A factory's set of nodes: the part that its handles share, and each node's state, which only the driver touches.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -25,6 +26,9 @@ const NODE_TIMEOUT_MAX: Nanos = 50 * MILLISECOND;
 pub(crate) const FIRST_CONTACT_GRACE: Nanos = 50 * MILLISECOND;
 /// A node that has not answered anything for this long is disconnected, and contacted anew.
 pub(crate) const GIVE_UP_AFTER: Nanos = 3_000 * MILLISECOND;
+/// How many operations of a set may be asking at a time. More would not be carried out any faster, but wait in the
+/// sockets' buffers, and the last of them would be overdue before the nodes had come to them.
+pub(crate) const MAX_ASKING: usize = 512;
 /// The delays between attempts to reach a node.
 const RECONNECT_MIN: Nanos = 10 * MILLISECOND;
 const RECONNECT_MAX: Nanos = 1_000 * MILLISECOND;
@@ -261,6 +265,10 @@ pub(crate) struct Nodes {
     pub(crate) settings: Arc<Settings>,
     /// Operations that wait for a node to come up.
     pub(crate) waiting: Vec<Key>,
+    /// Operations that are asking and not yet decided, of those that take turns; at most [`MAX_ASKING`].
+    pub(crate) asking: usize,
+    /// Those whose turn has not come yet.
+    pub(crate) queued: VecDeque<Key>,
     /// Until when the first operations wait for the last nodes.
     pub(crate) grace_until: Nanos,
 }
@@ -274,6 +282,8 @@ impl Nodes {
             nodes: set.addresses.iter().map(node).collect(),
             settings: Arc::clone(&set.settings),
             waiting: Vec::new(),
+            asking: 0,
+            queued: VecDeque::new(),
             grace_until: now + FIRST_CONTACT_GRACE,
         }
     }

@@ -49,6 +49,8 @@ pub(crate) enum Task {
 pub(crate) enum Phase {
     /// Waits until a timer or a node resumes it.
     Resting,
+    /// Waits for its turn, because many others are asking.
+    Queued,
     /// Has asked the nodes and counts the votes.
     Asking,
     /// Has ended for its caller; stays until every node that was asked has answered or is gone.
@@ -206,6 +208,11 @@ impl Operation {
         !matches!(self.task, Task::Release { .. })
     }
 
+    /// Whether it takes its turn when many operations ask at once. What goes back goes back at once.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     /// How long the nodes have to answer.
     pub(crate) fn node_timeout(&self) -> Nanos {
         let ttl_ms = match self.task {
@@ -217,6 +224,7 @@ impl Operation {
 
     /// Starts the next attempt: no votes yet. From the second one on an acquire is another owner.
     pub(crate) fn begin_attempt(&mut self, now: Nanos) -> Result<()> {
+        self.phase = Phase::Asking;
         if self.attempt > 0 && matches!(self.task, Task::Acquire { .. }) {
             self.token = fresh_token()?;
         }
@@ -226,7 +234,6 @@ impl Operation {
         }
         self.attempt += 1;
         self.started = now;
-        self.phase = Phase::Asking;
         self.asked = NodeMask::default();
         self.open = NodeMask::default();
         self.tally = Tally::new(self.set.addresses.len());

@@ -15,18 +15,19 @@ use super::status::redlock_status;
 /// Acquires the lock on a resource.
 ///
 /// Blocks until the lock is held, or is known to be out of reach, or `wait_ms` has passed. A try takes about one round trip to
-/// the nodes, and at most the node timeout when too few of them answer. Any thread; other threads can use the factory meanwhile.
+/// the nodes, and at most the node timeout when too few of them answer; a factory's first may wait for connections, at most the
+/// connect timeout. Any thread; other threads can use the factory meanwhile.
 ///
 /// @param factory the factory; not NULL
 /// @param resource the name of what is locked: 1 to 512 bytes of UTF-8; the key on the nodes; not NULL
 /// @param ttl_ms the time, in milliseconds, after which the nodes free the lock by themselves: more than the work needs, or
-///        extended in time by redlock_extend(). At least 1, and at most the option "max_ttl_ms" where that is set.
+///        extended in time by redlock_extend(). At least 1, and at most the option "max_ttl_ms".
 /// @param wait_ms how long to try, in milliseconds, while the lock is held by another or too few nodes vote; 0 tries once, -1
 ///        tries for ever
 /// @param out receives the lock, which the caller frees with redlock_lock_free(); NULL on failure; not NULL itself
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
 /// @return `REDLOCK_OK`; `REDLOCK_ERR_CONTENDED` when another holds the lock; `REDLOCK_ERR_NO_QUORUM` when too few nodes voted;
-///         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`. On
+///         `REDLOCK_ERR_EXPIRED` when the nodes took so long to answer that nothing of the TTL was left; `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`. On
 ///         failure nothing stays locked.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn redlock_acquire(

@@ -26,13 +26,14 @@ handle!(FactoryHandle, redlock_factory, 1, "factory");
 
 /// Makes a factory over the masters at `urls`.
 ///
-/// Does not block and needs no node to be up: connections are made in the background, and made again when they break. A lock is
+/// Does not block and needs no node to be up: connections are made in the background, and made again when they break; the first
+/// acquire waits for them. A lock is
 /// held when more than half of the nodes granted it; use an odd number of them, 3 or 5, that do not replicate each other. Any
 /// thread.
 ///
 /// @param urls an array of `n` URLs: redis://[user:password@]host[:port][/database], rediss://... for TLS, or
 ///        unix:///path/to/socket; may be NULL when `n` is 0. Copied.
-/// @param n the number of URLs; 0 stands for the one URL redis://127.0.0.1:6379/0
+/// @param n the number of URLs, at most 64; 0 stands for the one URL redis://127.0.0.1:6379/0
 /// @param options the settings; NULL for the defaults. Copied.
 /// @param out receives the factory, which the caller frees with redlock_factory_free(); NULL on failure; not NULL itself
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
@@ -77,7 +78,8 @@ pub extern "C" fn redlock_factory_free(factory: *mut redlock_factory) {
 
 /// Reports the health of each node, for a person to read: one line a node, in the order of the URLs.
 ///
-/// Blocks until each node has answered, or the connect timeout has passed. Any thread.
+/// It asks no node, but tells what the library knows of each: whether it is connected, since when not, why, and the server's version.
+/// Blocks for a moment only, until the I/O thread has answered. Any thread.
 ///
 /// @param factory the factory; not NULL
 /// @param report receives the text, which the caller frees with redlock_string_free(); NULL on failure; not NULL itself

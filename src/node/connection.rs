@@ -34,10 +34,11 @@ pub(crate) struct Connection<T> {
     input: Vec<u8>,
     arrived: usize,
     unanswered: VecDeque<Asked<T>>,
+    last_heard: Nanos,
 }
 
 impl<T: Copy> Connection<T> {
-    pub(crate) fn new(stream: Stream, server: ServerInfo) -> Connection<T> {
+    pub(crate) fn new(stream: Stream, server: ServerInfo, now: Nanos) -> Connection<T> {
         Connection {
             stream,
             server,
@@ -46,6 +47,7 @@ impl<T: Copy> Connection<T> {
             input: Vec::new(),
             arrived: 0,
             unanswered: VecDeque::new(),
+            last_heard: now,
         }
     }
 
@@ -109,6 +111,7 @@ impl<T: Copy> Connection<T> {
     pub(crate) fn receive(
         &mut self,
         to_the_end: bool,
+        now: Nanos,
         answers: &mut Vec<(Asked<T>, Answer)>,
     ) -> io::Result<()> {
         let to_the_end = to_the_end || matches!(self.stream, Stream::Tls(_));
@@ -122,6 +125,7 @@ impl<T: Copy> Connection<T> {
                 Ok(count) => {
                     self.arrived += count;
                     self.take_replies(answers)?;
+                    self.last_heard = now;
                     if count < room && !to_the_end {
                         return Ok(());
                     }
@@ -162,6 +166,11 @@ impl<T: Copy> Connection<T> {
     /// When the oldest question without an answer was asked.
     pub(crate) fn waiting_since(&self) -> Option<Nanos> {
         self.unanswered.front().map(|asked| asked.at)
+    }
+
+    /// When the server last sent anything.
+    pub(crate) fn last_heard(&self) -> Nanos {
+        self.last_heard
     }
 
     /// Gives the connection up: the questions that will not be answered.

@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::builds::{Places, Programs};
 
 /// Lines of Markdown: the machine, the tools, and the versions of those programs that took part.
-pub fn describe(places: &Places, programs: &Programs) -> String {
+pub fn describe(places: &Places, programs: &Programs, load: f64) -> String {
     let mut lines = vec![
         format!(
-            "- machine: {} cores of {}, Linux {}",
+            "- machine: {} cores of {}, Linux {}; load average before: {load:.1}",
             cores(),
             cpu_model(),
             kernel()
@@ -38,6 +38,22 @@ pub fn describe(places: &Places, programs: &Programs) -> String {
         .filter(|(name, _)| programs.contains_key(name));
     lines.extend(present.map(|(name, version)| format!("- {name}: {}", version(places))));
     lines.join("\n") + "\n"
+}
+
+/// How many processes have wanted a core in the last minute, besides the benchmarks when it is asked before them.
+pub fn load_average() -> f64 {
+    let load = read(Path::new("/proc/loadavg"));
+    let first = load.split_whitespace().next();
+    first.and_then(|first| first.parse().ok()).unwrap_or(0.0)
+}
+
+/// Says so when others use the machine: then the rounds lie far apart and the figures say little.
+pub fn warn_when_busy(load: f64) {
+    if load > cores() as f64 / 2.0 {
+        eprintln!(
+            "warning: the machine is busy (load average {load:.1}); the figures will say little"
+        );
+    }
 }
 
 fn cores() -> usize {

@@ -39,10 +39,18 @@ fn bench(options: &Options) -> Result<(), String> {
     if scenarios.is_empty() {
         options::wrong("no such scenario");
     }
+    let load = machine::load_average();
+    machine::warn_when_busy(load);
     let places = Places::new(options.lib_dir.clone());
     let programs = builds::build(&places, &scenarios::programs_of(&scenarios))?;
     let records = measure(scenarios, &programs);
-    report(options, &places, &programs, &records).map_err(|error| error.to_string())
+    report(
+        options,
+        &machine::describe(&places, &programs, load),
+        &places,
+        &records,
+    )
+    .map_err(|error| error.to_string())
 }
 
 fn measure(scenarios: Vec<Scenario>, programs: &Programs) -> Vec<Record> {
@@ -56,13 +64,7 @@ fn measure(scenarios: Vec<Scenario>, programs: &Programs) -> Vec<Record> {
     all
 }
 
-fn report(
-    options: &Options,
-    places: &Places,
-    programs: &Programs,
-    records: &[Record],
-) -> io::Result<()> {
-    let machine = machine::describe(places, programs);
+fn report(options: &Options, machine: &str, places: &Places, records: &[Record]) -> io::Result<()> {
     let table = table::render(records);
     let asked: Vec<bool> = records.iter().filter_map(Record::met).collect();
     let met = asked.iter().filter(|met| **met).count();
@@ -73,10 +75,8 @@ fn report(
         format!("{:#}\n", Value::from(json)),
     )?;
     if options.write_docs {
-        docs::write(
-            &places.root.join("docs/benchmarks.md"),
-            &format!("{machine}\n{table}"),
-        )?;
+        let page = places.root.join("docs/benchmarks.md");
+        docs::write(&page, &format!("{machine}\n{table}"))?;
     }
     Ok(())
 }

@@ -56,6 +56,9 @@ fn line(row: &[String; 9], widths: &[usize; 9]) -> String {
 
 /// A ratio with two digits that matter, however small it is.
 fn ratio(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
     let leading_zeros = (-value.abs().log10().floor()).clamp(1.0, 9.0) as usize;
     format!("{value:.*}", leading_zeros + 1)
 }
