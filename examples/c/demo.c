@@ -28,8 +28,7 @@ struct masters {
 
 static char *variable(const char *name) {
   const char *value = getenv(name);
-  if (value == NULL)
-    say_failed("%s is not set: start the demo by `make demo`", name);
+  if (value == NULL) say_failed("%s is not set: start the demo by `make demo`", name);
   return strdup(value);
 }
 
@@ -38,8 +37,7 @@ static struct masters find_masters(void) {
   char *urls = variable("REDLOCK_TEST_URLS"), *pids = variable("REDLOCK_TEST_PIDS");
   for (int i = 0; i < NODES; i++) {
     const char *url = strsep(&urls, ","), *pid = strsep(&pids, ",");
-    if (url == NULL || pid == NULL || atoi(pid) <= 1)
-      say_failed("the demo needs %d masters", NODES);
+    if (url == NULL || pid == NULL || atoi(pid) <= 1) say_failed("the demo needs %d masters", NODES);
     masters.urls[i] = url;
     masters.pids[i] = (pid_t)atoi(pid);
   }
@@ -59,8 +57,7 @@ static redlock_factory *make_factory(const struct masters *masters) {
 static char *node_states(redlock_factory *factory) {
   char *report = NULL;
   redlock_error *err = NULL;
-  if (redlock_factory_check(factory, &report, &err) != REDLOCK_OK)
-    say_failed("%s", redlock_error_message(err));
+  if (redlock_factory_check(factory, &report, &err) != REDLOCK_OK) say_failed("%s", redlock_error_message(err));
   return report;
 }
 
@@ -82,13 +79,10 @@ static void await_votes(redlock_factory *factory, int wanted) {
     const int settled =
         occurrences(report, ": votes") == wanted && occurrences(report, ": cannot connect") == NODES - wanted;
     const int late = guest_clock_ns() > deadline;
-    if (settled || late)
-      say_lines(report);
+    if (settled || late) say_lines(report);
     redlock_string_free(report);
-    if (settled)
-      return;
-    if (late)
-      say_failed("after %d ms it is not %d nodes that vote", DEADLINE_MS, wanted);
+    if (settled) return;
+    if (late) say_failed("after %d ms it is not %d nodes that vote", DEADLINE_MS, wanted);
     nanosleep(&pause, NULL);
   }
 }
@@ -102,8 +96,7 @@ static redlock_lock *take(redlock_factory *factory) {
   if (redlock_acquire(factory, RESOURCE, TTL_MS, 0, &lock, &err) != REDLOCK_OK)
     say_failed("%s", redlock_error_message(err));
   const int64_t validity = redlock_lock_validity_ms(lock);
-  if (validity <= 0 || validity >= TTL_MS)
-    say_failed("a validity of %d ms cannot be", (int)validity);
+  if (validity <= 0 || validity >= TTL_MS) say_failed("a validity of %d ms cannot be", (int)validity);
   say_proven("held. Nobody else can have it for the next %d ms:", (int)validity);
   say_detail("    the TTL less the time that it took, less what the nodes' clocks may differ");
   return lock;
@@ -112,16 +105,14 @@ static redlock_lock *take(redlock_factory *factory) {
 static void be_refused(const char *program) {
   const struct guest guest = guest_start(program, "try");
   guest_finish(&guest, DEADLINE_MS);
-  say_proven("process %d was refused, and was told so as a status of its own: REDLOCK_ERR_CONTENDED",
-             (int)guest.pid);
+  say_proven("process %d was refused, and was told so as a status of its own: REDLOCK_ERR_CONTENDED", (int)guest.pid);
 }
 
 static void kill_masters(redlock_factory *factory, const struct masters *masters) {
   say_step("Two of the five masters are killed (SIGKILL to processes %d and %d)", (int)masters->pids[0],
            (int)masters->pids[1]);
   for (int i = 0; i < KILLED; i++)
-    if (kill(masters->pids[i], SIGKILL) != 0)
-      say_failed("kill: %s", strerror(errno));
+    if (kill(masters->pids[i], SIGKILL) != 0) say_failed("kill: %s", strerror(errno));
   await_votes(factory, NODES - KILLED);
   say_proven("%d masters are left, and %d are a majority of %d", NODES - KILLED, NODES / 2 + 1, NODES);
 }
@@ -130,13 +121,10 @@ static void extend(redlock_lock *lock) {
   redlock_error *err = NULL;
   const int64_t before = redlock_lock_validity_ms(lock);
   say_step("The lock is still held, and its time begins anew");
-  if (before <= 0)
-    say_failed("the lock was lost");
-  if (redlock_extend(lock, TTL_MS, &err) != REDLOCK_OK)
-    say_failed("%s", redlock_error_message(err));
+  if (before <= 0) say_failed("the lock was lost");
+  if (redlock_extend(lock, TTL_MS, &err) != REDLOCK_OK) say_failed("%s", redlock_error_message(err));
   const int64_t after = redlock_lock_validity_ms(lock);
-  if (after <= before)
-    say_failed("%d ms were left, and now %d ms", (int)before, (int)after);
+  if (after <= before) say_failed("%d ms were left, and now %d ms", (int)before, (int)after);
   say_proven("%d ms were left, now it is %d ms again", (int)before, (int)after);
 }
 
@@ -147,24 +135,19 @@ static void hand_over(const char *program, redlock_lock *lock) {
   guest_listen(&guest, DEADLINE_MS);
   say_detail("process %d waits", (int)guest.pid);
   const int64_t released = guest_clock_ns();
-  if (redlock_release(lock, &err) != REDLOCK_OK)
-    say_failed("%s", redlock_error_message(err));
+  if (redlock_release(lock, &err) != REDLOCK_OK) say_failed("%s", redlock_error_message(err));
   const int64_t taken = guest_listen(&guest, DEADLINE_MS);
-  if (taken < released)
-    say_failed("it had the lock before it was given back");
+  if (taken < released) say_failed("it had the lock before it was given back");
   guest_finish(&guest, DEADLINE_MS);
-  say_proven("it had the lock %.1f ms after this process began to release it",
-             (double)(taken - released) / 1e6);
+  say_proven("it had the lock %.1f ms after this process began to release it", (double)(taken - released) / 1e6);
 }
 
 static void be_over(redlock_factory *factory) {
   int32_t locked = 1;
   redlock_error *err = NULL;
   say_step("All have given the lock back");
-  if (redlock_is_locked(factory, RESOURCE, &locked, &err) != REDLOCK_OK)
-    say_failed("%s", redlock_error_message(err));
-  if (locked)
-    say_failed("it is still locked");
+  if (redlock_is_locked(factory, RESOURCE, &locked, &err) != REDLOCK_OK) say_failed("%s", redlock_error_message(err));
+  if (locked) say_failed("it is still locked");
   say_proven("a quorum says that it is free, with two masters dead");
 }
 
@@ -191,7 +174,6 @@ static int tell_story(const char *program, const struct masters *masters) {
 /* demo: tells the story. demo ROLE PIPE: what it starts itself as its other processes. */
 int main(int argc, char **argv) {
   const struct masters masters = find_masters();
-  if (argc == 3)
-    return guest_main(make_factory(&masters), RESOURCE, argv[1], atoi(argv[2]));
+  if (argc == 3) return guest_main(make_factory(&masters), RESOURCE, argv[1], atoi(argv[2]));
   return tell_story(argv[0], &masters);
 }

@@ -22,8 +22,7 @@
 static pid_t running = 0;
 
 static void end_running(void) {
-  if (running > 0)
-    kill(running, SIGKILL);
+  if (running > 0) kill(running, SIGKILL);
 }
 
 static void become(const char *program, const char *role, int words) {
@@ -37,13 +36,10 @@ static void become(const char *program, const char *role, int words) {
 struct guest guest_start(const char *program, const char *role) {
   static int registered = 0;
   int ends[2];
-  if (!registered++)
-    atexit(end_running);
-  if (pipe(ends) != 0)
-    say_failed("no pipe");
+  if (!registered++) atexit(end_running);
+  if (pipe(ends) != 0) say_failed("no pipe");
   const pid_t pid = fork();
-  if (pid < 0)
-    say_failed("no process");
+  if (pid < 0) say_failed("no process");
   if (pid == 0) {
     close(ends[0]);
     become(program, role, ends[1]);
@@ -71,8 +67,7 @@ int64_t guest_listen(const struct guest *guest, int deadline_ms) {
 void guest_finish(const struct guest *guest, int deadline_ms) {
   int64_t word = 0;
   int status = 0;
-  if (hear(guest, &word, deadline_ms) != 0)
-    say_failed("process %d says too much", (int)guest->pid);
+  if (hear(guest, &word, deadline_ms) != 0) say_failed("process %d says too much", (int)guest->pid);
   /* Its end of the pipe is closed, so it has ended, or is about to. */
   waitpid(guest->pid, &status, 0);
   running = 0;
@@ -98,18 +93,15 @@ static int try_once(redlock_factory *factory, const char *resource) {
   redlock_lock *lock = NULL;
   redlock_error *err = NULL;
   const redlock_status status = redlock_acquire(factory, resource, TTL_MS, 0, &lock, &err);
-  if (status == REDLOCK_OK)
-    say_failed("it got the lock, which another process holds");
+  if (status == REDLOCK_OK) say_failed("it got the lock, which another process holds");
   say_error(err);
-  if (status != REDLOCK_ERR_CONTENDED)
-    say_failed("that is %s", redlock_status_name(status));
+  if (status != REDLOCK_ERR_CONTENDED) say_failed("that is %s", redlock_status_name(status));
   redlock_error_free(err);
   return EXIT_SUCCESS;
 }
 
 static void tell(int words, int64_t word) {
-  if (write(words, &word, sizeof word) != (ssize_t)sizeof word)
-    say_failed("nobody listens");
+  if (write(words, &word, sizeof word) != (ssize_t)sizeof word) say_failed("nobody listens");
 }
 
 /* The event of the one operation under way; returns whether it has come in time. */
@@ -129,13 +121,10 @@ static redlock_lock *wait_for_lock(redlock_factory *factory, const char *resourc
   if (redlock_queue_new(&queue, &err) != REDLOCK_OK ||
       redlock_submit_acquire(factory, resource, TTL_MS, WAIT_MS, queue, 1, &err) != REDLOCK_OK)
     say_failed("%s", redlock_error_message(err));
-  if (next_event(queue, &event, STILL_WAITING_AFTER_MS))
-    say_failed("it did not have to wait");
+  if (next_event(queue, &event, STILL_WAITING_AFTER_MS)) say_failed("it did not have to wait");
   tell(words, 0);
-  if (!next_event(queue, &event, 2 * WAIT_MS))
-    say_failed("its wait never ended");
-  if (event.status != REDLOCK_OK)
-    say_failed("%s", redlock_error_message(event.error));
+  if (!next_event(queue, &event, 2 * WAIT_MS)) say_failed("its wait never ended");
+  if (event.status != REDLOCK_OK) say_failed("%s", redlock_error_message(event.error));
   tell(words, guest_clock_ns());
   redlock_queue_free(queue);
   return event.lock;
@@ -144,10 +133,8 @@ static redlock_lock *wait_for_lock(redlock_factory *factory, const char *resourc
 static int wait_and_release(redlock_factory *factory, const char *resource, int words) {
   redlock_error *err = NULL;
   redlock_lock *lock = wait_for_lock(factory, resource, words);
-  if (redlock_lock_validity_ms(lock) <= 0)
-    say_failed("its lock is not valid");
-  if (redlock_release(lock, &err) != REDLOCK_OK)
-    say_failed("%s", redlock_error_message(err));
+  if (redlock_lock_validity_ms(lock) <= 0) say_failed("its lock is not valid");
+  if (redlock_release(lock, &err) != REDLOCK_OK) say_failed("%s", redlock_error_message(err));
   redlock_lock_free(lock);
   return EXIT_SUCCESS;
 }
@@ -155,9 +142,7 @@ static int wait_and_release(redlock_factory *factory, const char *resource, int 
 int guest_main(redlock_factory *factory, const char *resource, const char *role, int words) {
   /* Whatever it is, the pipe closes with this process. */
   fcntl(words, F_SETFD, FD_CLOEXEC);
-  if (strcmp(role, "try") == 0)
-    return try_once(factory, resource);
-  if (strcmp(role, "wait") == 0)
-    return wait_and_release(factory, resource, words);
+  if (strcmp(role, "try") == 0) return try_once(factory, resource);
+  if (strcmp(role, "wait") == 0) return wait_and_release(factory, resource, words);
   say_failed("there is no role %s", role);
 }

@@ -12,18 +12,14 @@
 #define GREEN "32"
 #define RED "31"
 
-static int coloured(void) {
-  return isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
-}
+static int coloured(void) { return isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL; }
 
 /* One line: a coloured prefix and a text, the text coloured too if `whole`. */
 static void line(const char *colour, const char *prefix, int whole, const char *format, va_list arguments) {
   const int in_colour = coloured();
-  if (in_colour)
-    printf("\033[%sm", colour);
+  if (in_colour) printf("\033[%sm", colour);
   fputs(prefix, stdout);
-  if (in_colour && !whole)
-    fputs("\033[0m", stdout);
+  if (in_colour && !whole) fputs("\033[0m", stdout);
   vprintf(format, arguments);
   puts(in_colour && whole ? "\033[0m" : "");
   fflush(stdout);

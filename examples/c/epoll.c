@@ -44,10 +44,8 @@ static void submit_all(struct jobs *jobs, redlock_factory *factory) {
 static void acquired(struct jobs *jobs, const redlock_event *event) {
   redlock_error *err = NULL;
   jobs->locks[event->id] = event->lock;
-  if (++jobs->held > jobs->most_held)
-    jobs->most_held = jobs->held;
-  if (redlock_submit_release(event->lock, jobs->queue, event->id, &err) != REDLOCK_OK)
-    die("submitting a release", err);
+  if (++jobs->held > jobs->most_held) jobs->most_held = jobs->held;
+  if (redlock_submit_release(event->lock, jobs->queue, event->id, &err) != REDLOCK_OK) die("submitting a release", err);
 }
 
 static void released(struct jobs *jobs, const redlock_event *event) {
@@ -65,14 +63,10 @@ static void failed(struct jobs *jobs, const redlock_event *event) {
 /* Every operation ends in exactly one event, so an event is either the next step of its job or the end of it.
  */
 static void handle(struct jobs *jobs, const redlock_event *event) {
-  if (event->status != REDLOCK_OK)
-    failed(jobs, event);
-  if (event->kind == REDLOCK_EVENT_RELEASE)
-    released(jobs, event);
-  else if (event->status == REDLOCK_OK)
-    acquired(jobs, event);
-  else
-    jobs->unfinished--;
+  if (event->status != REDLOCK_OK) failed(jobs, event);
+  if (event->kind == REDLOCK_EVENT_RELEASE) released(jobs, event);
+  else if (event->status == REDLOCK_OK) acquired(jobs, event);
+  else jobs->unfinished--;
 }
 
 /* Takes all events that wait; with a timeout of 0 this never blocks. */
@@ -83,8 +77,7 @@ static void drain(struct jobs *jobs) {
   do {
     if (redlock_queue_next(jobs->queue, events, EVENTS_AT_ONCE, 0, &count, &err) != REDLOCK_OK)
       die("taking events", err);
-    for (size_t i = 0; i < count; i++)
-      handle(jobs, &events[i]);
+    for (size_t i = 0; i < count; i++) handle(jobs, &events[i]);
   } while (count > 0);
 }
 
@@ -109,16 +102,14 @@ int main(int argc, char **argv) { /* epoll [URL...]; without any: redis://127.0.
   static struct jobs jobs;
   redlock_factory *factory = NULL;
   redlock_error *err = NULL;
-  if (redlock_factory_new((const char *const *)argv + 1, (size_t)argc - 1, NULL, &factory, &err) !=
-      REDLOCK_OK)
+  if (redlock_factory_new((const char *const *)argv + 1, (size_t)argc - 1, NULL, &factory, &err) != REDLOCK_OK)
     die("making a factory", err);
-  if (redlock_queue_new(&jobs.queue, &err) != REDLOCK_OK)
-    die("making a queue", err);
+  if (redlock_queue_new(&jobs.queue, &err) != REDLOCK_OK) die("making a queue", err);
   submit_all(&jobs, factory);
   printf("%d acquires are under way, and this thread is free\n", jobs.unfinished);
   run_event_loop(&jobs);
-  printf("%d locks were taken and given back, %d failed; up to %d were held at once\n", JOBS - jobs.failed,
-         jobs.failed, jobs.most_held);
+  printf("%d locks were taken and given back, %d failed; up to %d were held at once\n", JOBS - jobs.failed, jobs.failed,
+         jobs.most_held);
   redlock_queue_free(jobs.queue);
   redlock_factory_free(factory);
   return jobs.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
