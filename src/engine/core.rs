@@ -154,6 +154,11 @@ impl Core {
                 ticket.complete(Outcome::Failed(error));
             }
         }
+        for set in self.sets.iter_mut().flatten() {
+            set.asking = 0;
+            set.queued.clear();
+            set.waiting.clear();
+        }
         self.awaited = 0;
     }
 

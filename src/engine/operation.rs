@@ -48,7 +48,6 @@ pub(crate) enum Task {
     /// Takes a lock that is held also on nodes that missed it.
     Reinforce {
         ttl_ms: u64,
-        fence: u64,
     },
 }
 
@@ -170,7 +169,6 @@ impl Operation {
     pub(crate) fn reinforce(grant: &Arc<Grant>, node: usize) -> Operation {
         let task = Task::Reinforce {
             ttl_ms: grant.ttl_ms(),
-            fence: grant.fence,
         };
         let mut operation = Operation::on_grant(grant, None, task);
         operation.eligible = NodeMask(1 << node);
@@ -218,10 +216,7 @@ impl Operation {
     pub(crate) fn question(&self) -> Question {
         match self.task {
             Task::Acquire { ttl_ms, ballot, .. } => Question::Acquire { ttl_ms, ballot },
-            Task::Reinforce { ttl_ms, fence } => Question::Acquire {
-                ttl_ms,
-                ballot: fence,
-            },
+            Task::Reinforce { ttl_ms } => Question::Acquire { ttl_ms, ballot: 0 },
             Task::Release { .. } => Question::Release,
             Task::Extend { ttl_ms, .. } => Question::Extend { ttl_ms },
             Task::IsLocked => Question::IsFree,

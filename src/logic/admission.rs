@@ -40,6 +40,8 @@ pub(crate) struct Boot {
     pub(crate) replaced_another: bool,
     /// When this client first saw this boot, by its own clock.
     pub(crate) seen_at: Nanos,
+    /// When the server told its uptime.
+    pub(crate) told_at: Nanos,
 }
 
 /// When a boot may vote.
@@ -65,7 +67,7 @@ pub(crate) fn judge(guard: RestartGuard, boot: Boot, max_ttl_ms: u64) -> Admissi
     let by_uptime = match boot.uptime_s {
         Some(uptime) => {
             let left = probation_ms.saturating_sub(uptime.saturating_mul(1_000));
-            boot.seen_at + clock::from_ms(left)
+            boot.told_at + clock::from_ms(left)
         }
         None if guard == RestartGuard::Strict => return Admission::Unknown,
         // Reported, and trusted: there is nothing else to go by.
@@ -77,7 +79,7 @@ pub(crate) fn judge(guard: RestartGuard, boot: Boot, max_ttl_ms: u64) -> Admissi
         true => by_uptime.max(boot.seen_at + clock::from_ms(probation_ms)),
         false => by_uptime,
     };
-    if when <= boot.seen_at {
+    if when <= boot.told_at {
         return Admission::Trusted;
     }
     Admission::At {
@@ -130,6 +132,7 @@ mod tests {
         Boot {
             uptime_s: Some(uptime_s),
             seen_at: SEEN,
+            told_at: SEEN,
             ..Boot::default()
         }
     }
@@ -143,6 +146,17 @@ mod tests {
         let admission = judge(RestartGuard::Auto, boot(20), MAX_TTL);
         assert!(!admission.votes(at(100_999), false));
         assert!(admission.votes(at(101_000), false));
+    }
+
+    #[test]
+    fn a_second_connection_to_a_boot_does_not_shorten_its_probation() {
+        let again = Boot {
+            told_at: at(60_000),
+            ..boot(60)
+        };
+        let admission = judge(RestartGuard::Auto, again, MAX_TTL);
+        assert!(!admission.votes(at(120_999), false));
+        assert!(admission.votes(at(121_000), false));
     }
 
     #[test]

@@ -318,6 +318,7 @@ fn admit(node: &mut Node, server: &ServerInfo, settings: &Settings, now: Nanos) 
         witnessed: server.witnessed,
         replaced_another: seen.replaced_another,
         seen_at: seen.at,
+        told_at: now,
     };
     node.admission = admission::judge(settings.restart_guard, boot, settings.max_ttl_ms);
     node.first_new.get_or_insert(node.admission.is_new());
