@@ -175,6 +175,10 @@ impl Core {
                 // A release follows its acquire even to a node that is silent, or may not vote.
                 Link::Up(connection) if is_release || votes => {
                     let (target, token) = (&operation.target, operation.token.as_bytes());
+                    let question = match connection.can_call() {
+                        true => operation.question_to_caller(key),
+                        false => question,
+                    };
                     connection.ask((mark, question), target, token, Form::Brief, self.now);
                     operation.asked.insert(index);
                     operation.open.insert(index);
@@ -232,7 +236,11 @@ impl Core {
                 }
                 let nodes = operation.may_hold();
                 let grant = Grant::new(operation, (*ballot, *ttl_ms), nodes, valid_until);
-                self.end(key, Outcome::Acquired(Held(Arc::new(grant))));
+                let grant = Arc::new(grant);
+                if let Some(operation) = self.operations.get_mut(key) {
+                    operation.won = Arc::downgrade(&grant);
+                }
+                self.end(key, Outcome::Acquired(Held(grant)));
             }
             Task::Release { .. } | Task::Reinforce { .. } => self.end(key, Outcome::Released),
             Task::Extend { grant, ttl_ms } => {
@@ -280,7 +288,21 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
-        match operation.rest(self.now, rand::random()) {
+        let time = self.sets[operation.set.place]
+            .as_ref()
+            .map_or(0, |set| set.ballots.time(self.now));
+        let called = operation.called;
+        match operation.rest(self.now, time, rand::random()) {
+            Some(_) if !called.is_empty() => {
+                operation.phase = Phase::Resting;
+                for node in called.iter() {
+                    self.called(key, node);
+                }
+            }
+            Some(until) if until <= self.now => {
+                operation.phase = Phase::Resting;
+                self.resume(key);
+            }
             Some(until) => {
                 operation.phase = Phase::Resting;
                 let attempt = operation.attempt;
@@ -342,6 +364,12 @@ impl Core {
             return;
         };
         operation.phase = Phase::Ended;
+        if operation.is_waiting() && matches!(outcome, Outcome::Failed(_)) {
+            self.leave_queue(key);
+        }
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
         if operation.is_awaited() {
             self.awaited -= 1;
         }
@@ -399,6 +427,7 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
+        operation.give_up_uncalled();
         let (place, open) = (operation.set.place, operation.open);
         let timeout = operation.node_timeout();
         let waited = (self.now - operation.asked_at) / MILLISECOND;
