@@ -80,7 +80,9 @@ fn a_dropped_lock_is_given_back() {
 #[test]
 fn an_extension_sets_the_time_to_live_everywhere() {
     let (cluster, factory) = five();
-    let lock = factory.acquire("r", Duration::from_secs(5), Wait::No).unwrap();
+    let lock = factory
+        .acquire("r", Duration::from_secs(5), Wait::No)
+        .unwrap();
     lock.extend(TTL * 2).unwrap();
     assert!(lock.validity() > TTL);
     testkit::wait_until(Duration::from_secs(10), "extended on all", || {

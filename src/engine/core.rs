@@ -18,7 +18,7 @@ use super::nodes::{Availability, GIVE_UP_AFTER, Link, Mark, Node, NodeSet, Nodes
 use super::operation::{Operation, Phase, Task};
 use super::runtime::{Runtime, WAKER};
 use super::slab::{Key, Slab};
-use super::ticket::{Outcome, Ticket};
+use super::ticket::{Outcome, TakenUp, Ticket};
 use super::timer::{Timer, Timers};
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{Error, Status};
@@ -201,7 +201,7 @@ impl Core {
     }
 
     fn cancel(&mut self, ticket: &Ticket) {
-        if let Some(key) = ticket.key() {
+        if let Some(key) = ticket.cancel() {
             self.stop(key, Status::Cancelled);
         }
     }
@@ -397,10 +397,11 @@ impl Core {
         }
         let ticket = operation.ticket.clone();
         let key = self.operations.insert(operation);
-        if let Some(ticket) = ticket {
-            ticket.taken_up(key);
+        match ticket.map(|ticket| ticket.taken_up(key)) {
+            // The request to cancel it was faster than the operation itself.
+            Some(TakenUp::Cancelled) => self.stop(key, Status::Cancelled),
+            _ => self.resume(key),
         }
-        self.resume(key);
     }
 
     /// Starts an operation's next attempt, or lets it wait for nodes that are about to be there.
@@ -520,7 +521,13 @@ impl Core {
             } => {
                 let valid_until = validity::valid_until(operation.started, *ttl_ms);
                 if validity::remaining(valid_until, now) == 0 {
-                    return self.retry_or(key, |operation| operation.stopped(Status::Expired));
+                    let hopeless = validity::remaining(valid_until, operation.started) == 0;
+                    let error = |operation: &Operation| operation.stopped(Status::Expired);
+                    // A TTL that the drift eats up whole is never valid, however often it is tried.
+                    return match hopeless {
+                        true => self.fail(key, error),
+                        false => self.retry_or(key, error),
+                    };
                 }
                 let grant = Grant::new(
                     Arc::clone(&operation.set),
@@ -540,7 +547,8 @@ impl Core {
                     let error = operation.stopped(Status::Expired);
                     return self.end(key, Outcome::Failed(error));
                 }
-                grant.extended_until(valid_until);
+                grant.extended_until(valid_until, operation.turn);
+                let left = left.min(grant.validity());
                 self.end(key, Outcome::Extended(left));
             }
             Task::IsLocked { .. } => self.end(key, Outcome::Locked(false)),
@@ -593,6 +601,15 @@ impl Core {
         }
     }
 
+    /// An acquire has failed for good: gives back what it may have got, and ends.
+    fn fail(&mut self, key: Key, error: impl FnOnce(&Operation) -> Error) {
+        self.give_back(key);
+        if let Some(operation) = self.operations.get(key) {
+            let error = error(operation);
+            self.end(key, Outcome::Failed(error));
+        }
+    }
+
     /// Releases the present attempt's key wherever it may be. On each connection the release goes behind the acquire,
     /// and before the next attempt: so a grant that comes late is gone as soon as it lands.
     fn give_back(&mut self, key: Key) {
@@ -625,9 +642,7 @@ impl Core {
         if operation.phase == Phase::Ended || !can_stop {
             return;
         }
-        let error = operation.stopped(status);
-        self.give_back(key);
-        self.end(key, Outcome::Failed(error));
+        self.fail(key, |operation| operation.stopped(status));
     }
 
     /// Tells the caller. The operation stays until the last node has answered.

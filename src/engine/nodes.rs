@@ -267,7 +267,8 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(crate) fn new(set: &Arc<NodeSet>, now: Nanos) -> Nodes {
-        let hope_until = now + set.settings.connect_timeout();
+        // A little longer than the connector tries, so that its reason is known when hope ends.
+        let hope_until = now + set.settings.connect_timeout() + FIRST_CONTACT_GRACE;
         let node = |address| Node::new(Arc::clone(address), hope_until);
         Nodes {
             shared: Arc::downgrade(set),

@@ -75,6 +75,8 @@ pub(crate) struct Operation {
     pub(crate) attempt: u32,
     /// When the present attempt's first command was packed.
     pub(crate) started: Nanos,
+    /// Of an extension: how many of the lock's extensions had begun when it did.
+    pub(crate) turn: u64,
     /// The nodes that are to be asked at all.
     pub(crate) eligible: NodeMask,
     /// The nodes that were asked in this attempt, and those of them that have not answered.
@@ -102,6 +104,7 @@ impl Operation {
             phase: Phase::Resting,
             attempt: 0,
             started: 0,
+            turn: 0,
             eligible: NodeMask(u64::MAX),
             asked: NodeMask::default(),
             open: NodeMask::default(),
@@ -138,7 +141,7 @@ impl Operation {
     pub(crate) fn release(grant: &Arc<Grant>, ticket: Option<Arc<Ticket>>) -> Operation {
         let task = Task::Release {
             grant: Some(Arc::clone(grant)),
-            ttl_ms: grant.validity() / MILLISECOND,
+            ttl_ms: grant.time_left() / MILLISECOND,
         };
         let mut operation = Operation::on_grant(grant, ticket, task);
         operation.eligible = grant.nodes;
@@ -221,8 +224,7 @@ impl Operation {
             self.token = fresh_token()?;
         }
         if let Task::Extend { grant, ttl_ms } = &self.task {
-            // From here on some node may have the new time to live, whatever comes of the vote.
-            grant.valid_at_most_until(validity::valid_until(now, *ttl_ms));
+            self.turn = grant.begin_extension(validity::valid_until(now, *ttl_ms));
         }
         self.attempt += 1;
         self.started = now;
