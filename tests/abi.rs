@@ -135,7 +135,7 @@ fn every_exported_function_runs_inside_of_a_guard() {
         ("options", "fn column("),
         ("error", "fn node_text("),
     ] {
-        let source = read(&format!("src/ffi/{file}.rs"));
+        let source = read(format!("src/ffi/{file}.rs"));
         let (_, getter) = source.split_once(getter).expect("the getter is there");
         let (_, body) = getter.split_once(" {\n").expect("it has a body");
         assert!(

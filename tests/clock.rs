@@ -114,5 +114,5 @@ fn a_wall_clock_that_is_set_does_not_move_the_validity() {
         said.iter().any(|line| line.contains("1 passed")),
         "{said:?}"
     );
-    assert_eq!(common::calls(&server, "set"), 3);
+    assert!(common::calls(&server, "set") >= 3);
 }

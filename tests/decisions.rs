@@ -52,7 +52,6 @@ fn of_one_to_seven_nodes_a_quorum_must_be_alive() {
     for count in 1..=7 {
         let cluster = Cluster::start(count);
         let factory = common::factory(&cluster);
-        common::all_connected(&factory);
         let spare = count - (count / 2 + 1);
         for server in &cluster[..spare] {
             server.kill();
@@ -81,7 +80,7 @@ fn a_silent_minority_is_not_waited_for() {
     assert_eq!(calls(&cluster[3], "set") + calls(&cluster[4], "set"), 0);
     set_all(&proxies[3..], Fault::Pass);
     eventually("the late grants to be given back", || {
-        let landed = |server: &Server| calls(server, "set") == 1 && !server.holds("r");
+        let landed = |server: &Server| calls(server, "set") > 0 && !server.holds("r");
         cluster[3..].iter().all(landed)
     });
 }
@@ -115,7 +114,7 @@ fn a_lock_that_a_majority_refuses_is_refused_though_others_are_silent() {
     assert_eq!(statuses(&error), expected);
     set_all(&proxies[3..], Fault::Pass);
     eventually("the late grants to be given back", || {
-        let landed = |server: &Server| calls(server, "set") == 1 && !server.holds("r");
+        let landed = |server: &Server| calls(server, "set") > 0 && !server.holds("r");
         cluster[3..].iter().all(landed)
     });
 }
@@ -216,7 +215,7 @@ fn rivals_that_split_the_votes_all_get_their_turns() {
 #[test]
 fn a_wait_that_ends_in_vain_has_tried_at_its_end_too() {
     let cluster = Cluster::start(3);
-    let factory = common::factory(&cluster);
+    let factory = Factory::with_options(&cluster.urls(), &common::unfenced()).unwrap();
     cluster.iter().for_each(|server| occupy(server, "r"));
     let before = calls(&cluster[0], "set");
     let wait = Wait::For(Duration::from_millis(100));
@@ -245,7 +244,6 @@ fn a_waiter_takes_over_when_a_dead_holders_lock_runs_out() {
 fn a_waiter_outlasts_the_loss_of_the_quorum() {
     let cluster = Cluster::start(3);
     let factory = common::factory(&cluster);
-    common::all_connected(&factory);
     cluster[0].kill();
     cluster[1].kill();
     std::thread::scope(|scope| {

@@ -45,7 +45,6 @@ fn a_grant_that_lands_after_the_attempt_failed_is_released() {
 fn a_grant_that_lands_after_the_lock_was_released_is_released_too() {
     let cluster = Cluster::start(3);
     let factory = common::factory(&cluster);
-    common::all_connected(&factory);
     cluster[0].stop();
     let lock = factory.acquire("r", TTL, Wait::No).unwrap();
     lock.release().unwrap();
@@ -73,7 +72,6 @@ fn a_grant_on_a_connection_that_was_given_up_is_released() {
 fn a_release_never_overtakes_its_acquire() {
     let cluster = Cluster::start(3);
     let factory = common::factory(&cluster);
-    common::all_connected(&factory);
     for round in 0..20 {
         let name = format!("r{round}");
         cluster[0].stop();
@@ -85,7 +83,7 @@ fn a_release_never_overtakes_its_acquire() {
         // The node sees all of this only now, one command after the other on one connection.
         let last = factory.acquire("last", TTL, Wait::Forever).unwrap();
         eventually("the node to have caught up", || cluster[0].holds("last"));
-        assert_eq!(common::key_count(&cluster[0]), 1);
+        assert_eq!(common::lock_count(&cluster[0]), 1);
         last.release().unwrap();
         eventually("the end of the round", || !cluster[0].holds("last"));
     }
@@ -162,7 +160,7 @@ fn a_lock_that_is_dropped_is_given_back_everywhere() {
 #[test]
 fn a_retry_first_gives_back_what_the_attempt_before_it_got() {
     let cluster = Cluster::start(3);
-    let factory = common::factory(&cluster);
+    let factory = Factory::with_options(&cluster.urls(), &common::unfenced()).unwrap();
     cluster[1..].iter().for_each(|server| occupy(server, "r"));
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| factory.acquire("r", TTL, Wait::Forever));
@@ -192,6 +190,35 @@ fn a_retry_meets_nothing_of_its_own_even_when_the_scripts_are_lost() {
         held.release().unwrap();
     });
     eventually("nothing to be left", || cluster.keys_holding("r") == 0);
+}
+
+/// A node has lost the scripts, and somebody else has brought back the one that releases. The acquire was not carried
+/// out, the release behind it was; to send the acquire again now would take a lock that nobody ever releases.
+#[test]
+fn an_acquire_that_met_a_flushed_script_cache_is_not_sent_again_after_its_release() {
+    let (cluster, proxy, factory) = with_proxy(3);
+    // Without fences an acquire needs no script.
+    let other = Factory::with_options(&[cluster[0].url()], &common::unfenced()).unwrap();
+    common::all_connected(&other);
+    for round in 0..3 {
+        cluster[0].command(&["SCRIPT", "FLUSH"]).ok();
+        proxy.set(Fault::Hold);
+        let lock = factory.acquire("r", TTL, Wait::No).unwrap();
+        match round {
+            0 => drop(lock),
+            _ => lock.release().unwrap(),
+        }
+        common::works_again(&other, "s");
+        proxy.set(Fault::Pass);
+        // The node has all scripts again when it takes part in a lock.
+        eventually("the node to take part again", || {
+            let lock = factory.acquire("t", TTL, Wait::No).unwrap();
+            let takes_part = cluster[0].holds("t");
+            lock.release().unwrap();
+            takes_part
+        });
+        assert!(!cluster[0].holds("r"));
+    }
 }
 
 #[test]

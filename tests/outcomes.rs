@@ -27,7 +27,6 @@ fn taken_and_unreachable_are_different_outcomes() {
 fn an_error_tells_every_nodes_own_part_in_the_order_of_the_urls() {
     let cluster = Cluster::start(5);
     let factory = common::factory(&cluster);
-    common::all_connected(&factory);
     cluster[1].kill();
     cluster[2].command(&["CONFIG", "SET", "maxmemory", "1"]);
     cluster[3].command(&["REPLICAOF", "127.0.0.1", "1"]).ok();
@@ -146,7 +145,6 @@ fn is_locked_is_answered_by_a_quorum() {
 fn is_locked_counts_dead_nodes_as_what_they_are() {
     let cluster = Cluster::start(5);
     let factory = common::factory(&cluster);
-    common::all_connected(&factory);
     cluster[..2].iter().for_each(Server::kill);
     assert!(!factory.is_locked("r").unwrap());
     // Now nobody could lock it: three nodes of five would have to agree, and two are left.

@@ -48,9 +48,7 @@ fn barrier(cluster: &Cluster, factory: &Factory) {
 
 fn nothing_is_left(cluster: &Cluster, factory: &Factory) {
     barrier(cluster, factory);
-    eventually("nothing to be left", || {
-        cluster.iter().all(|server| common::key_count(server) == 0)
-    });
+    eventually("nothing to be left", || common::no_locks(&cluster));
 }
 
 #[test]
@@ -79,7 +77,7 @@ fn a_future_that_is_dropped_in_mid_flight_has_its_grants_released() {
     factory.check().unwrap();
     proxies.iter().for_each(|proxy| proxy.set(Fault::Pass));
     eventually("the grants to land", || {
-        cluster.iter().all(|server| calls(server, "set") == 1)
+        cluster.iter().all(|server| calls(server, "set") > 0)
     });
     nothing_is_left(&cluster, &factory);
 }
@@ -90,7 +88,6 @@ fn a_cancelled_acquire_is_cleaned_up_though_its_factory_is_dropped() {
     let cluster = Cluster::start(3);
     for _ in 0..50 {
         let factory = common::factory(&cluster);
-        common::all_connected(&factory);
         drop(factory.acquire_async("r", TTL, Wait::No));
         drop(factory);
     }

@@ -149,9 +149,7 @@ fn what_arrives_in_slices_is_put_together_again() {
         lock.extend(TTL).unwrap();
         lock.release().unwrap();
     }
-    eventually("nothing to be left", || {
-        cluster.iter().all(|server| common::key_count(server) == 0)
-    });
+    eventually("nothing to be left", || common::no_locks(&cluster));
 }
 
 #[test]

@@ -124,15 +124,17 @@ fn plain_and_tls_ports_are_told_apart() {
         return;
     }
     let tls = Secure::start(ClientCertificates::Ignored);
+    // One waits for the end of a line, the other for a handshake.
+    let hurry = ("connect_timeout_ms", "500");
     let plain = Server::builder().start();
     let without = format!("redis://{}", tls.server.address());
-    let (_, message) = refusal(&without, &[]);
+    let (_, message) = refusal(&without, &[hurry]);
     assert!(
         message.contains("rediss://") || message.contains("closed"),
         "{message}"
     );
     let with = format!("rediss://{}", plain.address());
-    let (_, message) = refusal(&with, &[tls.ca()]);
+    let (_, message) = refusal(&with, &[tls.ca(), hurry]);
     assert!(message.contains("TLS"), "{message}");
 }
 
@@ -154,7 +156,7 @@ fn tls_with_the_systems_roots() {
     trusting.env("SSL_CERT_FILE", &tls.certificates.ca);
     child::succeeds(trusting);
     eventually("the child's lock to have been here", || {
-        calls(&tls.server, "set") == 1 && !tls.server.holds("r")
+        calls(&tls.server, "set") > 0 && !tls.server.holds("r")
     });
 }
 
@@ -171,10 +173,10 @@ fn many_locks_at_once_over_tls() {
         .into_iter()
         .map(|lock| common::block_on(lock).unwrap())
         .collect();
-    assert_eq!(common::key_count(&tls.server), 2_000);
+    assert_eq!(common::lock_count(&tls.server), 2_000);
     drop(locks);
     eventually("all to be given back", || {
-        common::key_count(&tls.server) == 0
+        common::lock_count(&tls.server) == 0
     });
 }
 
@@ -194,8 +196,8 @@ fn a_password_of_the_default_user() {
 /// The least that a user needs.
 #[test]
 fn a_user_with_few_permissions() {
-    let rules = "alice on >secret ~app:* +hello +auth +client|setname +info +ping +script|load +set +get +del \
-                 +pexpire +exists +evalsha +eval";
+    let rules = "alice on >secret ~app:* ~{app:* +hello +auth +client|setname +info +ping +script|load +set +get +del \
+                 +pexpire +pttl +time +exists +evalsha +eval";
     // Redis 6.2 can't allow single subcommands of a command that is denied.
     let rules = match testkit::server_version().starts_with("6.") {
         true => rules
@@ -224,7 +226,7 @@ fn a_user_with_few_permissions() {
 #[test]
 fn a_database_by_its_number() {
     let server = Server::builder().start();
-    let factory = connect(&format!("{}/3", server.url()), &[]);
+    let factory = connect(&format!("{}/3", server.url()), &[("fencing", "off")]);
     let lock = factory.acquire("r", TTL, Wait::No).unwrap();
     assert!(server.info("db3").starts_with("keys=1,"));
     assert!(!server.holds("r"));
@@ -232,7 +234,10 @@ fn a_database_by_its_number() {
     let (status, message) = refusal(&format!("{}/99", server.url()), &[]);
     assert_eq!(status, Status::Server);
     assert!(message.contains("database 99"), "{message}");
-    let unix = connect(&format!("{}?db=5", server.unix_url()), &[]);
+    let unix = connect(
+        &format!("{}?db=5", server.unix_url()),
+        &[("fencing", "off")],
+    );
     let lock = unix.acquire("r", TTL, Wait::No).unwrap();
     assert!(server.info("db5").starts_with("keys=1,"));
     lock.release().unwrap();
@@ -271,7 +276,7 @@ fn a_name_with_several_addresses_leads_to_the_one_that_answers() {
         let url = format!("redis://two.test:{}", server.port());
         let test = "a_name_with_several_addresses_leads_to_the_one_that_answers";
         child::succeeds(child::command_within(&wrapper, test, &url));
-        assert_eq!(calls(&server, "set"), 1, "{address}");
+        assert!(calls(&server, "set") > 0, "{address}");
     }
 }
 

@@ -35,6 +35,9 @@ const CALLER_DRIVES_FOR: Nanos = 5 * MILLISECOND;
 /// How often the background thread looks whether callers still drive; late answers wait for that long at most.
 const STANDBY: Duration = Duration::from_millis(2);
 
+/// Requests that the mailbox keeps room for.
+const KEPT_REQUESTS: usize = 1024;
+
 /// Stack of our threads, in bytes. A TLS handshake and a name look-up fit.
 const STACK: usize = 512 * 1024;
 
@@ -292,7 +295,7 @@ impl Runtime {
     fn drive_until_done(&self, operation: Operation, ticket: &Ticket) -> Outcome {
         let until = clock::now() + CALLER_DRIVES_FOR;
         let mut core = lock(self.core());
-        core.submit(operation);
+        core.submit(Box::new(operation));
         let mut outcome = ticket.take();
         while outcome.is_none() && clock::now() < until {
             core.turn(until);
@@ -371,6 +374,10 @@ impl Runtime {
 
     /// Moves what has come in to `requests`.
     pub(crate) fn take_requests(&self, requests: &mut Vec<Request>) {
+        // A burst's room is not kept.
+        if requests.capacity() > KEPT_REQUESTS {
+            *requests = Vec::new();
+        }
         std::mem::swap(&mut lock(&self.mailbox).requests, requests);
     }
 

@@ -26,13 +26,14 @@ handle!(FactoryHandle, redlock_factory, 1, "factory");
 
 /// Makes a factory over the masters at `urls`.
 ///
-/// Does not block and needs no node to be up: connections are made in the background, and made again when they break. A lock is
+/// Does not block and needs no node to be up: connections are made in the background, and made again when they break; the first
+/// acquire waits for them. A lock is
 /// held when more than half of the nodes granted it; use an odd number of them, 3 or 5, that do not replicate each other. Any
 /// thread.
 ///
 /// @param urls an array of `n` URLs: redis://[user:password@]host[:port][/database], rediss://... for TLS, or
 ///        unix:///path/to/socket; may be NULL when `n` is 0. Copied.
-/// @param n the number of URLs; 0 stands for the one URL redis://127.0.0.1:6379/0
+/// @param n the number of URLs, at most 64; 0 stands for the one URL redis://127.0.0.1:6379/0
 /// @param options the settings; NULL for the defaults. Copied.
 /// @param out receives the factory, which the caller frees with redlock_factory_free(); NULL on failure; not NULL itself
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
@@ -77,7 +78,8 @@ pub extern "C" fn redlock_factory_free(factory: *mut redlock_factory) {
 
 /// Reports the health of each node, for a person to read: one line a node, in the order of the URLs.
 ///
-/// Blocks until each node has answered, or the connect timeout has passed. Any thread.
+/// It asks no node, but tells what the library knows of each: whether it is connected, since when not, why, and the server's version.
+/// Blocks for a moment only, until the I/O thread has answered. Any thread.
 ///
 /// @param factory the factory; not NULL
 /// @param report receives the text, which the caller frees with redlock_string_free(); NULL on failure; not NULL itself
@@ -95,6 +97,30 @@ pub unsafe extern "C" fn redlock_factory_check(
             let report = out(report, null_mut(), "report")?;
             let factory = find::<FactoryHandle>(factory, "factory")?;
             *report = string::give(lines(&factory.0)?)?;
+            Ok(())
+        })
+    }
+}
+
+/// Gives the operator's word that the nodes of a factory have forgotten no lock: those that are connected vote at once, also for
+/// other clients that connect from now on.
+///
+/// For a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on them.
+/// Nothing else needs it: a node that restarted votes again by itself when every lock that it may have forgotten has run out. Blocks
+/// for a moment only, until the I/O thread has answered. Any thread.
+///
+/// @param factory the factory; not NULL
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK`; `REDLOCK_ERR_NO_QUORUM` when no node is connected (yet: redlock_factory_check() tells);
+///         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_factory_vouch(
+    factory: *mut redlock_factory,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            find::<FactoryHandle>(factory, "factory")?.0.vouch()?;
             Ok(())
         })
     }

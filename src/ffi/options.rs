@@ -144,7 +144,8 @@ struct Row {
 }
 
 static TABLE: Lazy<Vec<Row>> = Lazy::new(|| {
-    let rows = Options::table().iter().map(|option| Row {
+    let table = Options::table();
+    let rows = table.iter().map(|option| Row {
         name: c_string(option.name),
         default: c_string(option.default),
         description: c_string(format!("{} Values: {}.", option.description, option.values)),

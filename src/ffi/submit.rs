@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use super::arguments::{text, wait};
+use super::arguments::{resources, text, wait};
 use super::error::redlock_error;
 use super::factory::{FactoryHandle, redlock_factory};
 use super::guard;
@@ -22,8 +22,8 @@ use super::status::redlock_status;
 /// @param ttl_ms the TTL in milliseconds, as for redlock_acquire()
 /// @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
 /// @param queue the queue that the event goes to; not NULL
-/// @param id any number; the event carries it, and redlock_cancel() takes it. Not that of another operation that is under way on
-///        this queue, if either is ever to be cancelled.
+/// @param id a number that no other operation under way on this queue has; the event carries it, and redlock_cancel() takes it. It is
+///        free again when the operation has ended.
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
 /// @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
 ///         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
@@ -48,6 +48,44 @@ pub unsafe extern "C" fn redlock_submit_acquire(
     }
 }
 
+/// Begins to acquire the locks on several resources as one lock; the event `REDLOCK_EVENT_ACQUIRE` brings the outcome, as
+/// redlock_acquire_many() would have given it, and the lock.
+///
+/// When this function succeeds there will be exactly one event; when it fails there will be none. Does not block; any thread.
+///
+/// @param factory the factory; not NULL
+/// @param resources an array of `n` names, each as for redlock_acquire() and different from the others; not NULL. Copied.
+/// @param n the number of resources: 1 to 128
+/// @param ttl_ms the TTL in milliseconds, as for redlock_acquire()
+/// @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
+/// @param queue the queue that the event goes to; not NULL
+/// @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
+///         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_submit_acquire_many(
+    factory: *mut redlock_factory,
+    resources: *const *const c_char,
+    n: usize,
+    ttl_ms: u64,
+    wait_ms: i64,
+    queue: *mut redlock_queue,
+    id: u64,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let factory = find::<FactoryHandle>(factory, "factory")?;
+            let resources = self::resources(resources, n)?;
+            let (ttl, wait) = (Duration::from_millis(ttl_ms), wait(wait_ms)?);
+            let queue = find::<QueueHandle>(queue, "queue")?;
+            let factory = &factory.0;
+            factory.submit_acquire_many(&resources, ttl, wait, &queue.0, id)
+        })
+    }
+}
+
 /// Begins to release a lock; the event `REDLOCK_EVENT_RELEASE` brings the outcome, as redlock_release() would have given it.
 ///
 /// When this function succeeds there will be exactly one event; when it fails there will be none. The lock's handle stays valid
@@ -55,7 +93,7 @@ pub unsafe extern "C" fn redlock_submit_acquire(
 ///
 /// @param lock the lock; not NULL
 /// @param queue the queue that the event goes to; not NULL
-/// @param id any number, as for redlock_submit_acquire()
+/// @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
 /// @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
 ///         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
@@ -83,7 +121,7 @@ pub unsafe extern "C" fn redlock_submit_release(
 /// @param lock the lock; not NULL
 /// @param ttl_ms the new TTL in milliseconds, as for redlock_extend()
 /// @param queue the queue that the event goes to; not NULL
-/// @param id any number, as for redlock_submit_acquire()
+/// @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
 /// @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
 ///         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
@@ -113,7 +151,7 @@ pub unsafe extern "C" fn redlock_submit_extend(
 /// @param factory the factory; not NULL
 /// @param resource the name of the resource, as for redlock_acquire(); not NULL. Copied.
 /// @param queue the queue that the event goes to; not NULL
-/// @param id any number, as for redlock_submit_acquire()
+/// @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
 /// @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
 ///         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
@@ -137,14 +175,16 @@ pub unsafe extern "C" fn redlock_submit_is_locked(
 
 /// Cancels the operation `id` of a queue.
 ///
-/// Its event still comes, exactly one: with `REDLOCK_ERR_CANCELLED`, or with its outcome when that was certain already. An acquire
-/// that ends with `REDLOCK_ERR_CANCELLED` leaves nothing locked, also when it was won at the same moment. An operation that is not
-/// under way (any more) is none to cancel, which is no failure. Does not block; any thread.
+/// Its event still comes, exactly one. An acquire then ends with `REDLOCK_ERR_CANCELLED`, unless it has failed already, and leaves
+/// nothing locked: a lock that was won goes back, also when its event waits to be taken. A question ends with
+/// `REDLOCK_ERR_CANCELLED`, or with its answer when that was certain. A release or an extension is not stopped. Does not block; any
+/// thread.
 ///
 /// @param queue the queue; not NULL
 /// @param id the number that the operation was submitted with
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
-/// @return `REDLOCK_OK`; `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
+/// @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT` when no operation of the queue has this number (it was never submitted, or
+///         its event has been taken), which is harmless; `REDLOCK_ERR_FORKED`
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn redlock_cancel(
     queue: *mut redlock_queue,

@@ -1,0 +1,68 @@
+# The commands of this project; `make help` lists them. CMake and cargo do the work.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BUILD ?= build
+CMAKE ?= cmake
+CARGO ?= cargo
+# cargo and CMake share it, so that nothing is built twice.
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+MAKEFLAGS += --no-print-directory
+
+configure = $(CMAKE) -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_INSTALL_PREFIX=$(PREFIX) \
+    -DREDLOCK_CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)
+testkit = $(CARGO_TARGET_DIR)/debug/testkit
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) BUILD=$(BUILD) may be set, e.g. make install PREFIX=/usr DESTDIR=/tmp/package'
+
+.PHONY: build
+build: ## Build the library and the examples into build/
+	@$(MAKE) need-cmake
+	$(configure) -DREDLOCK_BUILD_TESTS=OFF
+	$(CMAKE) --build $(BUILD)
+
+.PHONY: need-cmake
+need-cmake:
+	@command -v $(CMAKE) >/dev/null || { echo 'CMake was not found; scripts/install-tools demo installs it' >&2; exit 1; }
+
+.PHONY: demo
+demo: ## Show locks over five masters, installing what is missing
+	scripts/install-tools demo
+	@$(MAKE) build
+	$(CARGO) build --quiet --package testkit
+	$(testkit) run -n 5 -- $(BUILD)/examples/demo
+
+.PHONY: test
+test: ## Run all tests, installing what is missing
+	scripts/install-tools test
+	CMAKE='$(CMAKE)' BUILD='$(BUILD)' scripts/test
+
+.PHONY: check
+check: ## Check formats, lints, documentation and the header, without running tests
+	scripts/check
+
+.PHONY: bench
+bench: ## Measure this library and its peers side by side
+	scripts/install-tools demo
+	bench/run
+
+# Under sudo there is usually no cargo, and what it built would belong to root; so what `make build` left is installed.
+.PHONY: install
+install: ## Install below DESTDIR/PREFIX
+	@if [ -z "$$SUDO_UID" ] || [ ! -e $(BUILD)/lib/libredlock.a ]; then $(MAKE) build; fi
+	DESTDIR='$(DESTDIR)' $(CMAKE) --install $(BUILD) --prefix $(PREFIX)
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
+
+.PHONY: header
+header: ## Write include/redlock.h anew from src/ffi
+	REDLOCK_UPDATE_HEADER=1 $(CARGO) build
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BUILD)
+	$(CARGO) clean
