@@ -48,7 +48,7 @@ fn barrier(cluster: &Cluster, factory: &Factory) {
 
 fn nothing_is_left(cluster: &Cluster, factory: &Factory) {
     barrier(cluster, factory);
-    eventually("nothing to be left", || common::no_locks(&cluster));
+    eventually("nothing to be left", || common::no_locks(cluster));
 }
 
 #[test]
