@@ -28,7 +28,7 @@ from .errors import (
     ResourceError,
 )
 from .held import HeldLock
-from .lock import ReentrantRedLock, RedLock, RedLockFactory
+from .lock import RedLock, RedLockFactory, ReentrantRedLock
 from .options import Option, option_table
 
 #: The version under the name that the package before this one has for it.
@@ -50,10 +50,10 @@ __all__ = [
     "NodeReport",
     "Option",
     "Options",
-    "ReentrantRedLock",
     "RedLock",
     "RedLockError",
     "RedLockFactory",
+    "ReentrantRedLock",
     "ReleasedError",
     "Resource",
     "ResourceError",

@@ -6,12 +6,10 @@ The C library would release a lock whose handle is freed, so handles are kept un
 
 from __future__ import annotations
 
-from typing import Set
-
 from .held import BaseHeldLock
 
 # Finalizers come here, at any moment and in any thread; so nothing but single, atomic steps.
-_kept: Set[BaseHeldLock] = set()
+_kept: set[BaseHeldLock] = set()
 _sweep_at = 16
 
 
@@ -26,7 +24,7 @@ def abandon(held: BaseHeldLock) -> None:
 
 def _sweep() -> None:
     """Let go of those that have ended, seldom enough that it costs each of them little."""
-    global _sweep_at
+    global _sweep_at  # noqa: PLW0603  # the module is the one thing of its kind
     for held in _kept.copy():
         if held.validity == 0.0:
             _kept.discard(held)

@@ -6,7 +6,7 @@ import math
 import operator
 import os
 from datetime import timedelta
-from typing import Any, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Mapping, Sequence, Union
 
 from .errors import InvalidArgumentError
 
@@ -25,21 +25,23 @@ _LONGEST_TTL = 2**64 - 1
 FOREVER = -1
 
 
-def encode(text: Union[str, bytes], what: str) -> bytes:
+def encode(text: str | bytes, what: str) -> bytes:
     """Text for C: UTF-8, without NUL, which would end it early."""
     if isinstance(text, str):
         try:
-            text = text.encode()
+            encoded = text.encode()
         except UnicodeEncodeError as error:
             raise InvalidArgumentError(f"{what} cannot be written as UTF-8: {error.reason}") from None
-    elif not isinstance(text, bytes):
+    elif isinstance(text, bytes):
+        encoded = text
+    else:
         raise TypeError(f"{what} must be str, not {type(text).__name__}")
-    if b"\0" in text:
+    if b"\0" in encoded:
         raise InvalidArgumentError(f"{what} contains a NUL character")
-    return text
+    return encoded
 
 
-def names_of(resource: Resource) -> Tuple[bytes, ...]:
+def names_of(resource: Resource) -> tuple[bytes, ...]:
     """The names of what is to be locked."""
     if isinstance(resource, (str, bytes)):
         return (encode(resource, "the resource's name"),)
@@ -47,7 +49,8 @@ def names_of(resource: Resource) -> Tuple[bytes, ...]:
         raise TypeError(f"resource must be a str or a sequence of them, not {type(resource).__name__}")
     if not resource:
         raise InvalidArgumentError("resource is an empty sequence")
-    return tuple(encode(name, "a resource's name") for name in resource)
+    names: Sequence[Any] = resource
+    return tuple(encode(name, "a resource's name") for name in names)
 
 
 def milliseconds_of(value: Milliseconds, what: str) -> int:
@@ -94,7 +97,7 @@ def delay_of(value: Milliseconds) -> int:
     return count_of(milliseconds_of(value, "retry_delay"), "retry_delay")
 
 
-def wait_of(seconds: Optional[float]) -> int:
+def wait_of(seconds: float | None) -> int:
     """How long to try, in ms, rounded up; None stands for ever."""
     if seconds is None:
         return FOREVER

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ctypes import byref, c_size_t, c_void_p
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from ._library import Event, library
 from .errors import take_error
@@ -21,17 +21,23 @@ class OwnedEvent(Event):
     """An event that frees what nobody took out of it: a signal's exception may come between any two steps of ours."""
 
     def __del__(self) -> None:
+        self.free()
+
+    def free(self) -> None:
+        """Free what is in it; a lock is given back."""
         if self.lock:
             library.lock_free(self.lock)
+            self.lock = None
         if self.error:
             library.error_free(self.error)
+            self.error = None
 
     def take_lock(self, cell: c_void_p) -> None:
         """Hand the lock over. Should this be cut short both own it, which is harmless: no handle is freed twice."""
         cell.value = self.lock
         self.lock = None
 
-    def take_error(self) -> Optional[BaseException]:
+    def take_error(self) -> BaseException | None:
         """The failure that it reports, if it is one."""
         if not self.status:
             return None
@@ -48,7 +54,7 @@ class Queue:
         call(library.queue_new, byref(self._cell))
 
     @property
-    def handle(self) -> Optional[int]:
+    def handle(self) -> int | None:
         """For the C library."""
         return self._cell.value
 
@@ -57,7 +63,7 @@ class Queue:
         """Readable while events wait."""
         return int(library.queue_fd(self._cell.value))
 
-    def next(self, timeout_ms: int) -> Optional[OwnedEvent]:
+    def next(self, timeout_ms: int) -> OwnedEvent | None:
         """Take an event; None when the time has passed."""
         event, count = OwnedEvent(), c_size_t()
         call(library.queue_next, self._cell.value, byref(event), 1, timeout_ms, byref(count))

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from ctypes import byref, c_char_p, c_int32, c_void_p, string_at
 from threading import Lock as Mutex
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping
 
 from ._arguments import FOREVER, Options, encode, option_text
 from ._calls import Queue, call
@@ -27,7 +27,7 @@ class Connections:
 
     __slots__ = ("__weakref__", "_cell")
 
-    def __init__(self, urls: Tuple[str, ...], settings: Settings) -> None:
+    def __init__(self, urls: tuple[str, ...], settings: Settings) -> None:
         self._cell = c_void_p()
         array = (c_char_p * len(urls))(*(encode(url, "a node's URL") for url in urls))
         options = _options(settings)
@@ -54,7 +54,7 @@ class Connections:
                 raise
             raise ClosedError("the factory was closed") from None
 
-    def acquire(self, names: Tuple[bytes, ...], ttl: int, wait_ms: int, cell: c_void_p) -> None:
+    def acquire(self, names: tuple[bytes, ...], ttl: int, wait_ms: int, cell: c_void_p) -> None:
         """Acquire a lock; its handle goes into `cell`. Signals can end it while it waits."""
         (name,) = names
         since = time.monotonic()
@@ -70,7 +70,7 @@ class Connections:
                     raise
         wait_for_lock(lambda queue, number: self.submit_acquire(names, ttl, left_ms, queue, number), cell)
 
-    def submit_acquire(self, names: Tuple[bytes, ...], ttl: int, wait_ms: int, queue: Queue, number: int) -> None:
+    def submit_acquire(self, names: tuple[bytes, ...], ttl: int, wait_ms: int, queue: Queue, number: int) -> None:
         """Begin to acquire; the queue's event `number` tells the outcome."""
         (name,) = names
         self.call(library.submit_acquire, name, ttl, wait_ms, queue.handle, number)
@@ -81,7 +81,11 @@ class Connections:
         self.call(library.is_locked, name, byref(answer))
         return bool(answer.value)
 
-    def check(self) -> List[str]:
+    def submit_is_locked(self, name: bytes, queue: Queue, number: int) -> None:
+        """Begin to ask; the queue's event `number` brings the answer."""
+        self.call(library.submit_is_locked, name, queue.handle, number)
+
+    def check(self) -> list[str]:
         """What is known of each node, a line each."""
         report = c_void_p()
         self.call(library.factory_check, byref(report))
@@ -100,7 +104,7 @@ class Connections:
         self.close()
 
 
-def settings_of(parsed: Parsed, options: Optional[Options]) -> Settings:
+def settings_of(parsed: Parsed, options: Options | None) -> Settings:
     """The options that are given by name, before those that connection details bring along."""
     return {**_encoded(parsed.options), **_encoded(options or {})}
 
@@ -133,10 +137,10 @@ class _Shared:
     """Connections by what they were made of: a ``with RedLock(...)`` in a loop shall not connect anew in each round."""
 
     def __init__(self) -> None:
-        self._connections: OrderedDict[Tuple[Any, ...], Connections] = OrderedDict()
+        self._connections: OrderedDict[tuple[Any, ...], Connections] = OrderedDict()
         self._mutex = Mutex()
 
-    def get(self, urls: Tuple[str, ...], settings: Settings) -> Connections:
+    def get(self, urls: tuple[str, ...], settings: Settings) -> Connections:
         key = (urls, tuple(sorted(settings.items())))
         with self._mutex:
             if key not in self._connections:
@@ -157,6 +161,6 @@ _shared = _Shared()
 os.register_at_fork(after_in_child=_shared.after_fork)
 
 
-def shared(urls: Tuple[str, ...], settings: Settings) -> Connections:
+def shared(urls: tuple[str, ...], settings: Settings) -> Connections:
     """Connections to these nodes that are shared by all who ask for the same."""
     return _shared.get(urls, settings)

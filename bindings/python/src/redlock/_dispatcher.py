@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import weakref
-from typing import Callable, Dict, List, Optional
+from typing import Callable
 
-from ._calls import OwnedEvent, Queue, call
+from ._calls import OwnedEvent, Queue
 from ._library import library
 
 #: Begins an operation whose event goes to this queue, under this number.
 Submit = Callable[[Queue, int], None]
+
+#: So many events are handled before the loop looks at its other work.
+_MOST_EVENTS = 256
 
 
 class Dispatcher:
@@ -20,7 +23,7 @@ class Dispatcher:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._queue = Queue()
         self._numbers = itertools.count(1)
-        self._waiting: Dict[int, asyncio.Future[OwnedEvent]] = {}
+        self._waiting: dict[int, asyncio.Future[OwnedEvent]] = {}
         loop.add_reader(self._queue.fd, self._drain)
 
     async def run(self, submit: Submit) -> OwnedEvent:
@@ -32,30 +35,30 @@ class Dispatcher:
             submit(self._queue, number)
             event = await future
         except BaseException:
-            # An event that is here already frees what is in it, when nobody refers to it any more.
-            if self._waiting.pop(number, None) is not None:
-                self._cancel(number)
+            self._abandon(number, future)
             raise
         error = event.take_error()
         if error is not None:
             raise error
         return event
 
-    def close(self) -> None:
-        """For a loop that has ended: cancel what is under way."""
-        self._queue.close()
-
-    def _cancel(self, number: int) -> None:
-        # An operation that was refused is not known, which does not matter.
-        library.cancel(self._queue.handle, number, None)
+    def _abandon(self, number: int, future: asyncio.Future[OwnedEvent]) -> None:
+        if self._waiting.pop(number, None) is not None:
+            # One that was refused has no such number, which does not matter.
+            library.cancel(self._queue.handle, number, None)
+        elif future.done() and not future.cancelled():
+            # The task was cancelled between the event and its awaking.
+            future.result().free()
 
     def _drain(self) -> None:
-        event = self._queue.next(0)
-        while event is not None:
+        # Not without end, for the sake of others on the loop: while events are left the descriptor stays readable.
+        for _ in range(_MOST_EVENTS):
+            event = self._queue.next(0)
+            if event is None:
+                return
             future = self._waiting.pop(event.id, None)
             if future is not None and not future.done():
                 future.set_result(event)
-            event = self._queue.next(0)
 
 
 _dispatchers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Dispatcher] = weakref.WeakKeyDictionary()
@@ -66,6 +69,5 @@ def dispatcher() -> Dispatcher:
     loop = asyncio.get_running_loop()
     found = _dispatchers.get(loop)
     if found is None:
-        _close_those_of_ended_loops()
         found = _dispatchers[loop] = Dispatcher(loop)
     return found

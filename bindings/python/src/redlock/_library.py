@@ -13,7 +13,7 @@ import os
 import sys
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable
 
 from ._version import __version__
 
@@ -26,7 +26,15 @@ _SONAME = "libredlock.0.dylib" if sys.platform == "darwin" else "libredlock.so.0
 
 
 class Event(ctypes.Structure):
-    """A ``redlock_event``. It owns its lock and its error until they are taken out."""
+    """A ``redlock_event``."""
+
+    id: int
+    status: int
+    kind: int
+    lock: int | None
+    error: int | None
+    validity_ms: int
+    value: int
 
     # Room for later versions included; the size never changes.
     _fields_ = [
@@ -45,7 +53,7 @@ _Handle = c_void_p
 _Out = POINTER(c_void_p)
 
 # Name, result, arguments. Those that may block, or wake other threads:
-_BLOCKING: List[Tuple[str, Any, List[Any]]] = [
+_BLOCKING: list[tuple[str, Any, list[Any]]] = [
     ("factory_new", c_int32, [POINTER(c_char_p), c_size_t, _Handle, _Out, _Out]),
     ("factory_free", None, [_Handle]),
     ("factory_check", c_int32, [_Handle, _Out, _Out]),
@@ -64,7 +72,7 @@ _BLOCKING: List[Tuple[str, Any, List[Any]]] = [
 ]
 
 # And those that only look something up:
-_QUICK: List[Tuple[str, Any, List[Any]]] = [
+_QUICK: list[tuple[str, Any, list[Any]]] = [
     ("version", c_char_p, []),
     ("version_number", c_uint32, []),
     ("status_name", c_char_p, [c_int32]),
@@ -115,11 +123,11 @@ class Library:
         text = self._function(dll, "version", c_char_p, [])().decode()
         if not _compatible(number, _number_of(__version__)):
             raise ImportError(
-                f"the redlock package {__version__} needs libredlock {__version__} or a later one of the same major version, "
-                f"but {self.path} is {text}. {_HELP}"
+                f"the redlock package {__version__} needs libredlock {__version__} or a later one of the same major "
+                f"version, but {self.path} is {text}. {_HELP}"
             )
 
-    def _function(self, dll: ctypes.CDLL, name: str, result: Any, arguments: List[Any]) -> Callable[..., Any]:
+    def _function(self, dll: ctypes.CDLL, name: str, result: Any, arguments: list[Any]) -> Callable[..., Any]:
         try:
             function = getattr(dll, f"redlock_{name}")
         except AttributeError:

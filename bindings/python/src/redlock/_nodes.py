@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Iterable, Mapping, NamedTuple, Union
 from urllib.parse import quote
 
 from . import _urls
@@ -38,21 +38,21 @@ class Node:
 class Parsed(NamedTuple):
     """What a factory is made of."""
 
-    urls: Tuple[str, ...]
-    options: Dict[str, str]
+    urls: tuple[str, ...]
+    options: dict[str, str]
     #: For each node the redis-py client that was given, or its `Node`.
-    nodes: List[Any]
+    nodes: list[Any]
 
 
-def parse(details: Optional[Iterable[ConnectionDetail]]) -> Parsed:
+def parse(details: Iterable[ConnectionDetail] | None) -> Parsed:
     """Read connection details; None stands for the one node on this machine."""
     if details is None:
         details = [DEFAULT_URL]
     if isinstance(details, (str, bytes, Mapping)) or not isinstance(details, Iterable):
         raise TypeError(f"connection_details must be a list with an item for each node, not {type(details).__name__}")
-    urls: List[str] = []
-    nodes: List[Any] = []
-    options: Dict[str, str] = {}
+    urls: list[str] = []
+    nodes: list[Any] = []
+    options: dict[str, str] = {}
     for index, detail in enumerate(details):
         try:
             url, wanted = _read(detail)
@@ -66,7 +66,7 @@ def parse(details: Optional[Iterable[ConnectionDetail]]) -> Parsed:
     return Parsed(tuple(urls), options, nodes)
 
 
-def _read(detail: ConnectionDetail) -> Tuple[str, Dict[str, str]]:
+def _read(detail: ConnectionDetail) -> tuple[str, dict[str, str]]:
     """The URL of one node, and the options that it asks for."""
     if _is_client(detail):
         return _from_arguments(_arguments_of_client(detail))
@@ -83,11 +83,11 @@ def _read(detail: ConnectionDetail) -> Tuple[str, Dict[str, str]]:
     return _from_arguments({**others, **_urls.arguments_of(url)})
 
 
-def _merge(options: Dict[str, str], wanted: Dict[str, str]) -> None:
+def _merge(options: dict[str, str], wanted: dict[str, str]) -> None:
     for name, value in wanted.items():
         if options.setdefault(name, value) != value:
             raise InvalidArgumentError(
-                f"asks for {name} = {value} and another node for {options[name]}; they are the same for all nodes of a factory"
+                f"asks for {name} = {value} and another node for {options[name]}; all nodes of a factory have the same"
             )
 
 
@@ -95,12 +95,21 @@ def _merge(options: Dict[str, str], wanted: Dict[str, str]) -> None:
 
 # Arguments that concern what commands answer, or how redis-py keeps its connections: nothing is left to honour.
 _NO_EFFECT = frozenset(
-    "encoding encoding_errors charset errors decode_responses max_connections single_connection_client "
-    "auto_close_connection_pool socket_read_size".split()
+    (
+        "auto_close_connection_pool",
+        "charset",
+        "decode_responses",
+        "encoding",
+        "encoding_errors",
+        "errors",
+        "max_connections",
+        "single_connection_client",
+        "socket_read_size",
+    )
 )
 
 # Arguments that the C library has no like of, with the one value that asks for nothing.
-_ONLY: Dict[str, Tuple[Any, ...]] = {
+_ONLY: dict[str, tuple[Any, ...]] = {
     "ssl_check_hostname": (True,),
     "ssl_cert_reqs": ("required", ssl.CERT_REQUIRED),
     "retry_on_timeout": (False,),
@@ -125,16 +134,17 @@ _ONLY: Dict[str, Tuple[Any, ...]] = {
 }
 
 # Arguments that are options of the whole factory here.
+_LONGEST_TIMEOUT = 86400
 _TIMEOUTS = {"socket_timeout": "node_timeout_ms", "socket_connect_timeout": "connect_timeout_ms"}
 _TLS_FILES = {"ssl_ca_certs": "tls_ca_file", "ssl_certfile": "tls_cert_file", "ssl_keyfile": "tls_key_file"}
 
-_PLACE = frozenset("host port db username password ssl unix_socket_path protocol".split())
+_PLACE = frozenset(("host", "port", "db", "username", "password", "ssl", "unix_socket_path", "protocol"))
 
 
-def _from_arguments(arguments: Dict[str, Any]) -> Tuple[str, Dict[str, str]]:
+def _from_arguments(arguments: dict[str, Any]) -> tuple[str, dict[str, str]]:
     """The URL and the options that redis-py's arguments come to."""
-    place: Dict[str, Any] = {}
-    options: Dict[str, str] = {}
+    place: dict[str, Any] = {}
+    options: dict[str, str] = {}
     for name, value in arguments.items():
         if value is None or name in _NO_EFFECT:
             continue
@@ -171,7 +181,7 @@ def _url(place: Mapping[str, Any]) -> str:
     return f"{scheme}://{_credentials(place)}{_host(host)}:{port}/{database}{query}"
 
 
-def _unix_url(place: Mapping[str, Any], database: int, parameters: List[str]) -> str:
+def _unix_url(place: Mapping[str, Any], database: int, parameters: list[str]) -> str:
     if place.get("host") is not None or place.get("ssl"):
         raise InvalidArgumentError("give either unix_socket_path or a host (and TLS), not both")
     parameters = [f"db={database}", *parameters]
@@ -198,7 +208,7 @@ def _host(host: str) -> str:
     return host
 
 
-def _protocol(value: Any) -> List[str]:
+def _protocol(value: Any) -> list[str]:
     if value is None:
         return []
     protocols = {"2": "resp2", "3": "resp3", "resp2": "resp2", "resp3": "resp3"}
@@ -210,8 +220,8 @@ def _protocol(value: Any) -> List[str]:
 def _timeout(name: str, seconds: Any) -> str:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"{name} must be a number of seconds, not {type(seconds).__name__}")
-    if not 0 < seconds <= 86400:
-        raise InvalidArgumentError(f"{name} is {seconds!r} seconds: it must be more than 0 and at most 86400")
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise InvalidArgumentError(f"{name} is {seconds!r} seconds: it must be more than 0, and at most {_LONGEST_TIMEOUT}")
     return str(max(1, round(seconds * 1000)))
 
 
@@ -257,7 +267,7 @@ def _is_client(detail: Any) -> bool:
     return hasattr(detail, "connection_pool")
 
 
-def _arguments_of_client(client: Any) -> Dict[str, Any]:
+def _arguments_of_client(client: Any) -> dict[str, Any]:
     """Where a client connects to, and as whom. How it handles its own connections is its own affair."""
     pool = client.connection_pool
     settings = getattr(pool, "connection_kwargs", None)

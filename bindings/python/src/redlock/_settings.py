@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Generic, Iterable, List, Optional, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Iterable, TypeVar
 
 from . import _nodes
 from ._abandoned import abandon
 from ._arguments import Milliseconds, Options, Resource, count_of, delay_of, names_of, ttl_of, wait_of
 from ._connections import settings_of, shared
 from ._nodes import ConnectionDetail
-from .errors import InvalidArgumentError, RedLockError, ReleasedError
+from .errors import ExpiredError, InvalidArgumentError, RedLockError, ReleasedError
 from .held import BaseHeldLock
 
 if TYPE_CHECKING:
@@ -40,28 +40,28 @@ class BaseLock(Generic[Held]):
     #: After this time, in ms, the nodes free the lock by themselves.
     ttl: Milliseconds
     #: For each node the redis-py client that was given for it, or its address as a `redlock.Node`.
-    redis_nodes: List[Any]
+    redis_nodes: list[Any]
     #: How many nodes have to grant the lock.
     quorum: int
     #: The factory that the lock was made by, or None.
-    factory: Optional[BaseFactory] = None
+    factory: BaseFactory | None = None
     #: Why the last acquire failed, or why the last release was not heard by a quorum; None when all went well.
-    last_error: Optional[RedLockError] = None
+    last_error: RedLockError | None = None
 
     # Class attributes, for the sake of subclasses and tests that keep __init__ from running.
-    _held: Optional[Held] = None
+    _held: Held | None = None
     _acquired_before = False
 
     def __init__(
         self,
         resource: Resource,
-        connection_details: Optional[Iterable[ConnectionDetail]] = None,
+        connection_details: Iterable[ConnectionDetail] | None = None,
         retry_times: int = DEFAULT_RETRY_TIMES,
         retry_delay: Milliseconds = DEFAULT_RETRY_DELAY,
         ttl: Milliseconds = DEFAULT_TTL,
         *,
-        options: Optional[Options] = None,
-        factory: Optional[BaseFactory] = None,
+        options: Options | None = None,
+        factory: BaseFactory | None = None,
     ) -> None:
         names_of(resource), count_of(retry_times, "retry_times"), delay_of(retry_delay), ttl_of(ttl)
         self.resource, self.retry_times, self.retry_delay, self.ttl = resource, retry_times, retry_delay, ttl
@@ -84,7 +84,7 @@ class BaseLock(Generic[Held]):
         return 0.0 if held is None else held.validity
 
     @property
-    def lock_key(self) -> Optional[str]:
+    def lock_key(self) -> str | None:
         """The owner token, which is the value of the key in Redis; None when the lock is not held."""
         held = self._held
         return None if held is None else held.token
@@ -111,7 +111,7 @@ class BaseLock(Generic[Held]):
             raise ReleasedError(f"the lock on {self.resource!r} is not held")
         return held
 
-    def _no_longer_held(self) -> Optional[Held]:
+    def _no_longer_held(self) -> Held | None:
         """What a release has to give back."""
         if not self._acquired_before:
             raise ReleasedError(f"the lock on {self.resource!r} was never acquired")
@@ -128,6 +128,13 @@ class BaseLock(Generic[Held]):
         self.last_error = None
         self._acquired_before = True
 
+    def _still_held(self) -> bool:
+        """Whether one who has acquired the lock may acquire it once more."""
+        if not self.lost:
+            return True
+        self._failed(ExpiredError(f"the lock on {self.resource!r} was lost, and its outer holder does not know yet"))
+        return False
+
     def _refusal(self) -> RedLockError:
         """The exception that a ``with`` statement meets when the lock cannot be had."""
         error = RedLockError("failed to acquire lock")
@@ -136,7 +143,7 @@ class BaseLock(Generic[Held]):
             error.status, error.nodes = reason.status, reason.nodes
         return error
 
-    def _tries(self, blocking: bool, timeout: Optional[float]) -> List[Tuple[float, int]]:
+    def _tries(self, blocking: bool, timeout: float | None) -> list[tuple[float, int]]:
         """What an acquire does: how many seconds to rest, and then for how many ms to try; perhaps again."""
         if not blocking:
             if timeout != -1:

@@ -5,7 +5,7 @@ Messages never repeat a URL: nobody knows where in a malformed one the password 
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Mapping
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from .errors import InvalidArgumentError
@@ -25,7 +25,7 @@ def without_credentials(url: str) -> str:
     return scheme + separator + rest.rpartition("@")[2]
 
 
-def arguments_of(url: str) -> Dict[str, Any]:
+def arguments_of(url: str) -> dict[str, Any]:
     """The arguments that a URL stands for."""
     try:
         parts = urlsplit(url)
@@ -44,12 +44,12 @@ def arguments_of(url: str) -> Dict[str, Any]:
     return {**arguments, **_tcp_place(parts, path)}
 
 
-def _tcp_place(parts: SplitResult, path: str) -> Dict[str, Any]:
+def _tcp_place(parts: SplitResult, path: str) -> dict[str, Any]:
     if parts.scheme not in _TCP:
         raise InvalidArgumentError("the URL has none of the schemes redis, rediss (for TLS) and unix")
     if not parts.hostname:
         raise InvalidArgumentError("the URL names no host")
-    place: Dict[str, Any] = {"host": unquote(parts.hostname)}
+    place: dict[str, Any] = {"host": unquote(parts.hostname)}
     if path.strip("/"):
         place["db"] = path.strip("/")
     if _TCP[parts.scheme]:
@@ -73,8 +73,8 @@ _TYPES: Mapping[str, Callable[[str], Any]] = {
 _LONG_NAMES = {"user": "username", "pass": "password"}
 
 
-def _parameters(query: str) -> Dict[str, Any]:
-    arguments: Dict[str, Any] = {}
+def _parameters(query: str) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         try:
             arguments[_LONG_NAMES.get(name, name)] = _TYPES.get(name, str)(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ctypes import c_void_p
-from typing import Dict, NamedTuple, Tuple, Type
+from typing import NamedTuple
 
 from ._library import library
 
@@ -27,7 +27,7 @@ class RedLockError(Exception):
     #: The C library's status, such as 1; 0 where the failure was noticed on this side.
     status: int = 0
     #: What each node did, in the order of the connection details; empty where none was asked.
-    nodes: Tuple[NodeReport, ...] = ()
+    nodes: tuple[NodeReport, ...] = ()
 
     @property
     def name(self) -> str:
@@ -66,7 +66,7 @@ class ReleasedError(RedLockError):
 
 
 class InvalidArgumentError(RedLockError, ValueError):
-    """A value is malformed, out of range or cannot be honoured. (A wrong type is a `TypeError`.)"""
+    """A value is malformed, out of range or cannot be honoured. A wrong type is a `TypeError`."""
 
     status = 6
 
@@ -95,7 +95,7 @@ class InternalError(RedLockError):
     status = 10
 
 
-_BY_STATUS: Dict[int, Type[RedLockError]] = {
+_BY_STATUS: dict[int, type[RedLockError]] = {
     kind.status: kind
     for kind in (
         ContendedError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Iterable, List, NoReturn, Optional, Type
+from typing import TYPE_CHECKING, Any, Iterable, NoReturn
 
 from . import _nodes
 from ._arguments import Milliseconds, Options, Resource, names_of, ttl_of, wait_of
@@ -19,15 +19,15 @@ class BaseFactory:
     """What the blocking and the asyncio factory have in common."""
 
     #: For each node the redis-py client that was given for it, or its address as a `redlock.Node`.
-    redis_nodes: List[Any]
+    redis_nodes: list[Any]
     #: How many nodes have to grant a lock.
     quorum: int
 
     def __init__(
         self,
-        connection_details: Optional[Iterable[ConnectionDetail]] = None,
+        connection_details: Iterable[ConnectionDetail] | None = None,
         *,
-        options: Optional[Options] = None,
+        options: Options | None = None,
     ) -> None:
         parsed = _nodes.parse(connection_details)
         self._connections = Connections(parsed.urls, settings_of(parsed, options))
@@ -39,7 +39,7 @@ class BaseFactory:
         """Whether `close` was called."""
         return self._connections.closed
 
-    def check(self) -> List[str]:
+    def check(self) -> list[str]:
         """The health of each node, one line each, for a person to read. Asks no node: it tells what is known."""
         return self._connections.check()
 
@@ -67,7 +67,7 @@ class RedLockFactory(BaseFactory):
 
         return RedLock(resource=resource, factory=self, **kwargs)
 
-    def acquire(self, resource: Resource, *, ttl: Milliseconds, timeout: Optional[float]) -> HeldLock:
+    def acquire(self, resource: Resource, *, ttl: Milliseconds, timeout: float | None) -> HeldLock:
         """Acquire a lock for `ttl` ms, trying for `timeout` seconds: 0 tries once, None for ever.
 
         Raises `ContendedError`, `NoQuorumError` or `ExpiredError` (the nodes took longer to answer than the TTL), and then
@@ -97,8 +97,8 @@ class RedLockFactory(BaseFactory):
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()

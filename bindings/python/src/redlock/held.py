@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from ctypes import c_void_p
 from types import TracebackType
-from typing import NoReturn, Optional, Type
+from typing import NoReturn
 
 from ._arguments import Milliseconds, Resource, ttl_of
 from ._calls import call
@@ -69,7 +69,7 @@ class BaseHeldLock:
         forgotten = library.lock_validity_ms(handle) > 0
         library.lock_free(handle)
         if forgotten:
-            warnings.warn(f"the lock on {self.resource!r} was never released", ResourceWarning, source=self)
+            warnings.warn(f"the lock on {self.resource!r} was never released", ResourceWarning, 1, self)
 
 
 class HeldLock(BaseHeldLock):
@@ -91,7 +91,7 @@ class HeldLock(BaseHeldLock):
         self._given_back = True
         call(library.release, self._cell.value)
 
-    def extend(self, ttl: Optional[Milliseconds] = None) -> float:
+    def extend(self, ttl: Milliseconds | None = None) -> float:
         """Let the TTL begin anew, with another length if one is given; returns the new validity in ms.
 
         Raises `ExpiredError` when the lock is not held any more: it is not taken again. A failed extension leaves the lock
@@ -107,9 +107,9 @@ class HeldLock(BaseHeldLock):
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         if self._given_back:
             return

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
-from typing import Any, Optional, Tuple, Type
+from typing import Any
 
 from ._arguments import Milliseconds, names_of, ttl_of
 from ._connections import FAILED
 from ._settings import CLOCK_DRIFT_FACTOR, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_TIMES, DEFAULT_TTL, BaseLock
-from .errors import ExpiredError, RedLockError
+from .errors import RedLockError
 from .factory import RedLockFactory
 from .held import HeldLock
 
@@ -19,10 +19,10 @@ __all__ = [
     "DEFAULT_RETRY_DELAY",
     "DEFAULT_RETRY_TIMES",
     "DEFAULT_TTL",
-    "ReentrantRedLock",
     "RedLock",
     "RedLockError",
     "RedLockFactory",
+    "ReentrantRedLock",
 ]
 
 
@@ -35,7 +35,7 @@ class RedLock(BaseLock[HeldLock]):
     A `RedLock` that is forgotten while it is held stays held until its TTL ends.
     """
 
-    def acquire(self, blocking: bool = True, timeout: Optional[float] = -1) -> bool:
+    def acquire(self, blocking: bool = True, timeout: float | None = -1) -> bool:
         """Acquire the lock; True when it is held then, False when not, for the reason in `last_error`.
 
         Without a timeout it is tried as often as `retry_times` says. With one, in seconds, it is waited for: in order of
@@ -48,12 +48,11 @@ class RedLock(BaseLock[HeldLock]):
             return False
         return True
 
-    def acquire_with_validity(self, blocking: bool = True, timeout: Optional[float] = -1) -> Tuple[bool, float]:
+    def acquire_with_validity(self, blocking: bool = True, timeout: float | None = -1) -> tuple[bool, float]:
         """As `acquire`; returns also for how many ms the lock is proven held, ``(False, 0)`` when it is not."""
-        if (blocking, timeout) == (True, -1):
-            acquired = self.acquire()
-        else:
-            acquired = self.acquire(blocking, timeout)
+        # Without arguments when there are none, for subclasses that know none.
+        is_default = (blocking, timeout) == (True, -1)
+        acquired = self.acquire() if is_default else self.acquire(blocking, timeout)
         return (True, self.validity) if acquired else (False, 0)
 
     def release(self) -> None:
@@ -71,7 +70,7 @@ class RedLock(BaseLock[HeldLock]):
         """Whether anybody holds the lock, by a quorum of the nodes; by now this may have changed."""
         return any(self._connections.is_locked(name) for name in names_of(self.resource))
 
-    def extend(self, ttl: Optional[Milliseconds] = None) -> float:
+    def extend(self, ttl: Milliseconds | None = None) -> float:
         """Let the TTL begin anew, with another length if one is given; returns the new validity in ms.
 
         Raises `ExpiredError` when the lock was lost, `ReleasedError` when it is not held.
@@ -86,13 +85,13 @@ class RedLock(BaseLock[HeldLock]):
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.release()
 
-    def _take(self, blocking: bool, timeout: Optional[float]) -> HeldLock:
+    def _take(self, blocking: bool, timeout: float | None) -> HeldLock:
         held = HeldLock(self.resource, ttl_of(self.ttl))
         names = names_of(self.resource)
         tries = self._tries(blocking, timeout)
@@ -120,11 +119,10 @@ class ReentrantRedLock(RedLock):
         self._acquired = 0
         self._counting = threading.RLock()
 
-    def acquire(self, blocking: bool = True, timeout: Optional[float] = -1) -> bool:
+    def acquire(self, blocking: bool = True, timeout: float | None = -1) -> bool:
         """As `RedLock.acquire`; one who holds the lock gets it again at once, unless it was lost."""
         with self._counting:
             if self._acquired == 0:
-                # In the words of whoever called, for subclasses that know no arguments.
                 is_default = (blocking, timeout) == (True, -1)
                 acquired = super().acquire() if is_default else super().acquire(blocking, timeout)
             else:
@@ -132,7 +130,7 @@ class ReentrantRedLock(RedLock):
             self._acquired += bool(acquired)
             return acquired
 
-    def release(self) -> Optional[bool]:  # type: ignore[override]  # the package before this one answers so
+    def release(self) -> bool | None:  # type: ignore[override]  # the package before this one answers so
         """Undo one acquire. Returns True while outer ones remain, None when the lock was given back, False when not held."""
         with self._counting:
             if self._acquired == 0:
@@ -142,9 +140,3 @@ class ReentrantRedLock(RedLock):
                 return True
             super().release()
             return None
-
-    def _still_held(self) -> bool:
-        if not self.lost:
-            return True
-        self._failed(ExpiredError(f"the lock on {self.resource!r} was lost, and its outer holder does not know yet"))
-        return False

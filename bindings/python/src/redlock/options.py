@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 from ._library import library
 
@@ -18,7 +18,7 @@ class Option(NamedTuple):
     description: str
 
 
-def option_table() -> List[Option]:
+def option_table() -> list[Option]:
     """Every option that there is."""
     return [_option(i) for i in range(library.option_count())]
 
