@@ -15,7 +15,8 @@ _sweep_at = 16
 
 def abandon(held: BaseHeldLock) -> None:
     """Keep a lock until its validity ends."""
-    if held.released or held.validity == 0.0:
+    if held.released or held.kept or held.validity == 0.0:
+        # A lock that is kept alive would stay for ever.
         return
     _kept.add(held)
     if len(_kept) >= _sweep_at:

@@ -6,7 +6,7 @@ from ctypes import byref, c_size_t, c_void_p
 from typing import Any, Callable
 
 from ._library import Event, library
-from .errors import take_error
+from .errors import RedLockError, take_error
 
 
 def call(function: Callable[..., int], *arguments: Any) -> None:
@@ -37,7 +37,7 @@ class OwnedEvent(Event):
         cell.value = self.lock
         self.lock = None
 
-    def take_error(self) -> BaseException | None:
+    def take_error(self) -> RedLockError | None:
         """The failure that it reports, if it is one."""
         if not self.status:
             return None

@@ -29,7 +29,7 @@ class Connections:
 
     def __init__(self, urls: tuple[str, ...], settings: Settings) -> None:
         self._cell = c_void_p()
-        array = (c_char_p * len(urls))(*(encode(url, "a node's URL") for url in urls))
+        array = _array(tuple(encode(url, "a node's URL") for url in urls))
         options = _options(settings)
         try:
             call(library.factory_new, array, len(urls), options.value, byref(self._cell))
@@ -56,11 +56,10 @@ class Connections:
 
     def acquire(self, names: tuple[bytes, ...], ttl: int, wait_ms: int, cell: c_void_p) -> None:
         """Acquire a lock; its handle goes into `cell`. Signals can end it while it waits."""
-        (name,) = names
         since = time.monotonic()
         try:
             # Whoever need not wait is served best by the shortest way.
-            self.call(library.acquire, name, ttl, 0, byref(cell))
+            self._try(names, ttl, cell)
             return
         except FAILED:
             left_ms = wait_ms
@@ -70,10 +69,18 @@ class Connections:
                     raise
         wait_for_lock(lambda queue, number: self.submit_acquire(names, ttl, left_ms, queue, number), cell)
 
+    def _try(self, names: tuple[bytes, ...], ttl: int, cell: c_void_p) -> None:
+        if len(names) == 1:
+            self.call(library.acquire, names[0], ttl, 0, byref(cell))
+        else:
+            self.call(library.acquire_many, _array(names), len(names), ttl, 0, byref(cell))
+
     def submit_acquire(self, names: tuple[bytes, ...], ttl: int, wait_ms: int, queue: Queue, number: int) -> None:
         """Begin to acquire; the queue's event `number` tells the outcome."""
-        (name,) = names
-        self.call(library.submit_acquire, name, ttl, wait_ms, queue.handle, number)
+        if len(names) == 1:
+            self.call(library.submit_acquire, names[0], ttl, wait_ms, queue.handle, number)
+        else:
+            self.call(library.submit_acquire_many, _array(names), len(names), ttl, wait_ms, queue.handle, number)
 
     def is_locked(self, name: bytes) -> bool:
         """Whether a quorum of nodes has the lock taken."""
@@ -94,6 +101,10 @@ class Connections:
         finally:
             library.string_free(report.value)
 
+    def vouch(self) -> None:
+        """Give the operator's word that the nodes have forgotten no lock."""
+        self.call(library.factory_vouch)
+
     def close(self) -> None:
         """Close them; again is harmless."""
         handle, self._cell.value = self._cell.value, None
@@ -102,6 +113,10 @@ class Connections:
 
     def __del__(self) -> None:
         self.close()
+
+
+def _array(texts: tuple[bytes, ...]) -> Any:
+    return (c_char_p * len(texts))(*texts)
 
 
 def settings_of(parsed: Parsed, options: Options | None) -> Settings:

@@ -7,8 +7,9 @@ import itertools
 import weakref
 from typing import Callable
 
-from ._calls import OwnedEvent, Queue
-from ._library import library
+from ._calls import OwnedEvent, Queue, call
+from ._library import EVENT_LOST, library
+from ._watch import OnLost, tell
 
 #: Begins an operation whose event goes to this queue, under this number.
 Submit = Callable[[Queue, int], None]
@@ -24,6 +25,7 @@ class Dispatcher:
         self._queue = Queue()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[OwnedEvent]] = {}
+        self._listeners: dict[int, OnLost] = {}
         loop.add_reader(self._queue.fd, self._drain)
 
     async def run(self, submit: Submit) -> OwnedEvent:
@@ -42,6 +44,16 @@ class Dispatcher:
             raise error
         return event
 
+    def keep(self, lock: int | None, on_lost: OnLost) -> Callable[[], None]:
+        """Have the C library keep a lock alive; returns what makes its loss nobody's business any more."""
+        number = next(self._numbers)
+        call(library.lock_keep_alive, lock, self._queue.handle, number)
+        self._listeners[number] = on_lost
+        return lambda: self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        self._listeners.pop(number, None)
+
     def _abandon(self, number: int, future: asyncio.Future[OwnedEvent]) -> None:
         if self._waiting.pop(number, None) is not None:
             # One that was refused has no such number, which does not matter.
@@ -56,9 +68,20 @@ class Dispatcher:
             event = self._queue.next(0)
             if event is None:
                 return
-            future = self._waiting.pop(event.id, None)
-            if future is not None and not future.done():
-                future.set_result(event)
+            if event.kind == EVENT_LOST:
+                self._lost(event)
+            else:
+                self._ended(event)
+
+    def _ended(self, event: OwnedEvent) -> None:
+        future = self._waiting.pop(event.id, None)
+        if future is not None and not future.done():
+            future.set_result(event)
+
+    def _lost(self, event: OwnedEvent) -> None:
+        on_lost, reason = self._listeners.pop(event.id, None), event.take_error()
+        if on_lost is not None and reason is not None:
+            tell(on_lost, reason)
 
 
 _dispatchers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Dispatcher] = weakref.WeakKeyDictionary()

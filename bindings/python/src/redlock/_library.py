@@ -21,6 +21,7 @@ EVENT_ACQUIRE = 1
 EVENT_RELEASE = 2
 EVENT_EXTEND = 3
 EVENT_IS_LOCKED = 4
+EVENT_LOST = 5
 
 _SONAME = "libredlock.0.dylib" if sys.platform == "darwin" else "libredlock.so.0"
 
@@ -35,6 +36,7 @@ class Event(ctypes.Structure):
     error: int | None
     validity_ms: int
     value: int
+    fence: int
 
     # Room for later versions included; the size never changes.
     _fields_ = [
@@ -45,26 +47,36 @@ class Event(ctypes.Structure):
         ("error", c_void_p),
         ("validity_ms", c_int64),
         ("value", c_uint64),
-        ("reserved", c_uint64 * 6),
+        ("fence", c_uint64),
+        ("reserved", c_uint64 * 5),
     ]
 
 
 _Handle = c_void_p
 _Out = POINTER(c_void_p)
+_Names = POINTER(c_char_p)
 
 # Name, result, arguments. Those that may block, or wake other threads:
 _BLOCKING: list[tuple[str, Any, list[Any]]] = [
-    ("factory_new", c_int32, [POINTER(c_char_p), c_size_t, _Handle, _Out, _Out]),
+    ("factory_new", c_int32, [_Names, c_size_t, _Handle, _Out, _Out]),
     ("factory_free", None, [_Handle]),
     ("factory_check", c_int32, [_Handle, _Out, _Out]),
+    ("factory_vouch", c_int32, [_Handle, _Out]),
     ("acquire", c_int32, [_Handle, c_char_p, c_uint64, c_int64, _Out, _Out]),
+    ("acquire_many", c_int32, [_Handle, _Names, c_size_t, c_uint64, c_int64, _Out, _Out]),
     ("release", c_int32, [_Handle, _Out]),
     ("extend", c_int32, [_Handle, c_uint64, _Out]),
     ("is_locked", c_int32, [_Handle, c_char_p, POINTER(c_int32), _Out]),
     ("lock_free", None, [_Handle]),
+    ("lock_keep_alive", c_int32, [_Handle, _Handle, c_uint64, _Out]),
     ("queue_next", c_int32, [_Handle, POINTER(Event), c_size_t, c_int64, POINTER(c_size_t), _Out]),
     ("queue_free", None, [_Handle]),
     ("submit_acquire", c_int32, [_Handle, c_char_p, c_uint64, c_int64, _Handle, c_uint64, _Out]),
+    (
+        "submit_acquire_many",
+        c_int32,
+        [_Handle, _Names, c_size_t, c_uint64, c_int64, _Handle, c_uint64, _Out],
+    ),
     ("submit_release", c_int32, [_Handle, _Handle, c_uint64, _Out]),
     ("submit_extend", c_int32, [_Handle, c_uint64, _Handle, c_uint64, _Out]),
     ("submit_is_locked", c_int32, [_Handle, c_char_p, _Handle, c_uint64, _Out]),
@@ -91,6 +103,9 @@ _QUICK: list[tuple[str, Any, list[Any]]] = [
     ("option_description", c_char_p, [c_size_t]),
     ("lock_validity_ms", c_int64, [_Handle]),
     ("lock_token", c_char_p, [_Handle]),
+    ("lock_fence", c_uint64, [_Handle]),
+    ("lock_fence_at", c_uint64, [_Handle, c_size_t]),
+    ("lock_resource_count", c_size_t, [_Handle]),
     ("queue_new", c_int32, [_Out, _Out]),
     ("queue_fd", c_int, [_Handle]),
     ("string_free", None, [_Handle]),

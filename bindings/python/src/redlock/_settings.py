@@ -84,6 +84,18 @@ class BaseLock(Generic[Held]):
         return 0.0 if held is None else held.validity
 
     @property
+    def fence(self) -> int:
+        """The fencing token of the held lock, as `redlock.HeldLock.fence` describes it; 0 when it is not held."""
+        held = self._held
+        return 0 if held is None else held.fence
+
+    @property
+    def fences(self) -> tuple[int, ...]:
+        """The fencing tokens of all resources; empty when the lock is not held."""
+        held = self._held
+        return () if held is None else held.fences
+
+    @property
     def lock_key(self) -> str | None:
         """The owner token, which is the value of the key in Redis; None when the lock is not held."""
         held = self._held

@@ -23,6 +23,7 @@ from ._connections import FAILED, Connections
 from ._dispatcher import dispatcher
 from ._library import library
 from ._settings import BaseLock
+from ._watch import OnLost
 from .errors import RedLockError
 from .factory import BaseFactory
 from .held import BaseHeldLock
@@ -35,9 +36,26 @@ class HeldLock(BaseHeldLock):
 
     __slots__ = ()
 
+    def keep_alive(self, on_lost: OnLost | None = None) -> asyncio.Event:
+        """Have the lock extended in time, at a third of its TTL, until it is released, forgotten or lost.
+
+        Returns an event that is set when it is lost, before the validity ends; `on_lost` is called too, in the event loop,
+        with the reason. It should not refer to the lock, which would live as long as it is watched.
+        """
+        lost = asyncio.Event()
+
+        def tell(reason: RedLockError) -> None:
+            lost.set()
+            if on_lost is not None:
+                on_lost(reason)
+
+        self._watched(dispatcher().keep(self._cell.value, tell))
+        return lost
+
     async def release(self) -> None:
         """Give the lock back; it goes also when the task is cancelled meanwhile. Raises as `redlock.HeldLock.release`."""
         self._given_back = True
+        self._no_longer_watched()
         await _run(library.submit_release, self._cell.value)
 
     async def extend(self, ttl: Milliseconds | None = None) -> float:
@@ -163,6 +181,10 @@ class RedLock(BaseLock[HeldLock]):
     async def extend(self, ttl: Milliseconds | None = None) -> float:
         """Let the TTL begin anew; returns the new validity in ms. Raises as `redlock.RedLock.extend`."""
         return await self._holding().extend(ttl)
+
+    def keep_alive(self, on_lost: OnLost | None = None) -> asyncio.Event:
+        """Have the held lock extended in time until it is released, forgotten or lost: see `HeldLock.keep_alive`."""
+        return self._holding().keep_alive(on_lost)
 
     async def __aenter__(self) -> float:
         acquired, validity = await self.acquire_with_validity()

@@ -43,6 +43,13 @@ class BaseFactory:
         """The health of each node, one line each, for a person to read. Asks no node: it tells what is known."""
         return self._connections.check()
 
+    def vouch(self) -> None:
+        """Give the operator's word that the nodes have forgotten no lock, so that those that are connected vote at once.
+
+        For a fresh set of nodes with the option ``restart_guard`` set to ``strict``.
+        """
+        self._connections.vouch()
+
     def __repr__(self) -> str:
         return f"<{type(self).__qualname__} {self.redis_nodes!r}>"
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from ctypes import c_void_p
 from types import TracebackType
-from typing import NoReturn
+from typing import Callable, NoReturn
 
 from ._arguments import Milliseconds, Resource, ttl_of
 from ._calls import call
 from ._library import library
+from ._watch import OnLost, watch
 from .errors import RedLockError
 
 
 class BaseHeldLock:
     """What the blocking and the asyncio form of a held lock have in common: all that asks no node."""
 
-    __slots__ = ("__weakref__", "_cell", "_given_back", "resource", "ttl")
+    __slots__ = ("__weakref__", "_cell", "_given_back", "_unwatch", "resource", "ttl")
 
     #: What is locked, as it was named.
     resource: Resource
@@ -28,6 +30,7 @@ class BaseHeldLock:
         # may raise it, leaves no lock without an owner.
         self._cell = c_void_p()
         self._given_back = False
+        self._unwatch: Callable[[], None] | None = None
         self.resource = resource
         self.ttl = ttl
 
@@ -40,6 +43,26 @@ class BaseHeldLock:
     def token(self) -> str:
         """The owner token: the value of the lock's key in Redis."""
         return str(library.lock_token(self._cell.value).decode())
+
+    @property
+    def fence(self) -> int:
+        """The fencing token: larger than those of all locks on the resource that were acquired before.
+
+        Send it with each write to what the lock protects, and have the storage refuse a smaller one than it has seen. Of
+        several resources, the first's. 0 with the option ``fencing`` set to ``off``.
+        """
+        return int(library.lock_fence(self._cell.value))
+
+    @property
+    def fences(self) -> tuple[int, ...]:
+        """The fencing tokens of all resources, in the order in which they were named."""
+        handle = self._cell.value
+        return tuple(library.lock_fence_at(handle, i) for i in range(library.lock_resource_count(handle)))
+
+    @property
+    def kept(self) -> bool:
+        """Whether `keep_alive` was called."""
+        return self._unwatch is not None
 
     @property
     def released(self) -> bool:
@@ -58,11 +81,22 @@ class BaseHeldLock:
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__qualname__} cannot be copied or pickled: a lock has one owner")
 
+    def _watched(self, unwatch: Callable[[], None]) -> None:
+        """A watch is set on the lock, in place of one before."""
+        self._no_longer_watched()
+        self._unwatch = unwatch
+
+    def _no_longer_watched(self) -> None:
+        unwatch, self._unwatch = self._unwatch, None
+        if unwatch is not None:
+            unwatch()
+
     def __del__(self) -> None:
         handle = self._cell.value
         if not handle:
             return
         self._cell.value = None
+        self._no_longer_watched()
         if self._given_back:
             library.lock_forget(handle)
             return
@@ -81,6 +115,23 @@ class HeldLock(BaseHeldLock):
 
     __slots__ = ()
 
+    def keep_alive(self, on_lost: OnLost | None = None) -> threading.Event:
+        """Have the lock extended in time, at a third of its TTL, until it is released, forgotten or lost.
+
+        Returns an event that is set when it is lost, before the validity ends, so that there is time to stop. `on_lost` is
+        called too, in a thread of this package, with the reason; as long as the lock is watched it keeps alive what it
+        refers to, so it should not refer to the lock. A further call takes the place of the one before.
+        """
+        lost = threading.Event()
+
+        def tell(reason: RedLockError) -> None:
+            lost.set()
+            if on_lost is not None:
+                on_lost(reason)
+
+        self._watched(watch().keep(self._cell.value, tell))
+        return lost
+
     def release(self) -> None:
         """Give the lock back.
 
@@ -89,6 +140,7 @@ class HeldLock(BaseHeldLock):
         TTL ends.
         """
         self._given_back = True
+        self._no_longer_watched()
         call(library.release, self._cell.value)
 
     def extend(self, ttl: Milliseconds | None = None) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 from ._arguments import Milliseconds, names_of, ttl_of
 from ._connections import FAILED
 from ._settings import CLOCK_DRIFT_FACTOR, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_TIMES, DEFAULT_TTL, BaseLock
+from ._watch import OnLost
 from .errors import RedLockError
 from .factory import RedLockFactory
 from .held import HeldLock
@@ -32,7 +33,7 @@ class RedLock(BaseLock[HeldLock]):
     `connection_details` are those of `RedLockFactory`; locks on the same nodes share connections. An acquire is tried
     `retry_times` + 1 times at most, with 0 to `retry_delay` ms between the tries. `resource` may be a sequence of names.
 
-    A `RedLock` that is forgotten while it is held stays held until its TTL ends.
+    A `RedLock` that is forgotten while it is held stays held until its TTL ends; one that is kept alive is released then.
     """
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1) -> bool:
@@ -76,6 +77,13 @@ class RedLock(BaseLock[HeldLock]):
         Raises `ExpiredError` when the lock was lost, `ReleasedError` when it is not held.
         """
         return self._holding().extend(ttl)
+
+    def keep_alive(self, on_lost: OnLost | None = None) -> threading.Event:
+        """Have the held lock extended in time until it is released, forgotten or lost.
+
+        Returns an event that is set when it is lost; `on_lost` is called then too: see `redlock.HeldLock.keep_alive`.
+        """
+        return self._holding().keep_alive(on_lost)
 
     def __enter__(self) -> float:
         acquired, validity = self.acquire_with_validity()
