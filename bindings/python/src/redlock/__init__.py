@@ -10,7 +10,7 @@
 """
 
 from ._arguments import Milliseconds, Options, Resource
-from ._library import library as _library
+from ._library import library as _loaded
 from ._nodes import ConnectionDetail, Node
 from ._version import __version__
 from .errors import (
@@ -66,9 +66,9 @@ __all__ = [
 
 def library_version() -> str:
     """The version of the C library that is loaded."""
-    return str(_library.version().decode())
+    return str(_loaded.version().decode())
 
 
 def library_path() -> str:
     """Where the C library was loaded from."""
-    return _library.path
+    return _loaded.path

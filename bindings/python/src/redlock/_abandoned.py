@@ -18,6 +18,7 @@ def abandon(held: BaseHeldLock) -> None:
     if held.released or held.kept or held.validity == 0.0:
         # A lock that is kept alive would stay for ever.
         return
+    held._abandoned = True
     _kept.add(held)
     if len(_kept) >= _sweep_at:
         _sweep()

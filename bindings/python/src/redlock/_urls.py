@@ -30,8 +30,8 @@ def arguments_of(url: str) -> dict[str, Any]:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise InvalidArgumentError(f"the URL is malformed: {error}") from None
+    except ValueError:
+        raise InvalidArgumentError("the URL is malformed; in a password, '/' is %2F, '?' %3F, '#' %23, '@' %40") from None
     arguments = _parameters(parts.query)
     for name, text in (("username", parts.username), ("password", parts.password)):
         if text:

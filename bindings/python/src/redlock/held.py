@@ -18,7 +18,7 @@ from .errors import RedLockError
 class BaseHeldLock:
     """What the blocking and the asyncio form of a held lock have in common: all that asks no node."""
 
-    __slots__ = ("__weakref__", "_cell", "_given_back", "_unwatch", "resource", "ttl")
+    __slots__ = ("__weakref__", "_abandoned", "_cell", "_given_back", "_unwatch", "resource", "ttl")
 
     #: What is locked, as it was named.
     resource: Resource
@@ -30,6 +30,7 @@ class BaseHeldLock:
         # may raise it, leaves no lock without an owner.
         self._cell = c_void_p()
         self._given_back = False
+        self._abandoned = False
         self._unwatch: Callable[[], None] | None = None
         self.resource = resource
         self.ttl = ttl
@@ -101,6 +102,9 @@ class BaseHeldLock:
             library.lock_forget(handle)
             return
         forgotten = library.lock_validity_ms(handle) > 0
+        if forgotten and self._abandoned:
+            # The process ends, and the lock is to stay held.
+            return
         library.lock_free(handle)
         if forgotten:
             warnings.warn(f"the lock on {self.resource!r} was never released", ResourceWarning, 1, self)
