@@ -1,0 +1,183 @@
+"use strict";
+// A set of nodes from which locks are taken.
+
+const { native } = require("./native.js");
+const { current } = require("./queue.js");
+const { check: checkStatus, elsewhere, err, out, takeFailure, takeString } = require("./results.js");
+const { ContendedError, localError, toError, typeError } = require("./errors.js");
+const { Status } = require("./status.js");
+const { withOptions } = require("./options.js");
+const { makeLock } = require("./lock.js");
+const { ReentrantLock } = require("./reentrant.js");
+const check = require("./arguments.js");
+
+const DEFAULT_TTL = 10_000;
+
+class Factory {
+  #handle;
+  /** @type {Promise<void> | undefined} */
+  #closed;
+
+  /**
+   * @param {string | URL | readonly (string | URL)[]} [urls]
+   * @param {object} [options]
+   */
+  constructor(urls, options = {}) {
+    const nodes = check.urls(urls);
+    withOptions(options, (handle) => checkStatus(native.factory_new(nodes, nodes.length, handle, out, err)));
+    this.#handle = out[0];
+    forgotten.register(this, this.#handle, this);
+  }
+
+  /**
+   * @param {string | readonly string[]} resource
+   * @param {object} [options]
+   */
+  async acquire(resource, options) {
+    const names = check.resources(resource);
+    const { ttl = DEFAULT_TTL, wait = Number.POSITIVE_INFINITY, signal } = check.settings(options, ACQUIRE);
+    return this.#acquire(names, check.ttl(ttl), check.wait(wait), check.signal(signal));
+  }
+
+  /**
+   * @param {string | readonly string[]} resource
+   * @param {object} [options]
+   */
+  async tryAcquire(resource, options) {
+    const names = check.resources(resource);
+    const { ttl = DEFAULT_TTL, signal } = check.settings(options, TRY);
+    try {
+      return await this.#acquire(names, check.ttl(ttl), 0, check.signal(signal));
+    } catch (error) {
+      if (error instanceof ContendedError) {
+        return null;
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * @param {string | readonly string[]} resource
+   * @param {unknown} optionsOrWork
+   * @param {unknown} [maybeWork]
+   */
+  async using(resource, optionsOrWork, maybeWork) {
+    const [options, work] = typeof optionsOrWork === "function" ? [{}, optionsOrWork] : [optionsOrWork, maybeWork];
+    if (typeof work !== "function") {
+      throw typeError(`work must be a function, not ${check.describe(work)}`);
+    }
+    const lock = await this.acquire(resource, /** @type {object} */ (options));
+    let result;
+    try {
+      result = await work(lock);
+    } catch (error) {
+      // The work's own error is the one to tell; what the release says of a lost lock would hide it.
+      await lock[Symbol.asyncDispose]().catch(() => {});
+      throw error;
+    }
+    await lock[Symbol.asyncDispose]();
+    return result;
+  }
+
+  /**
+   * @param {string | readonly string[]} resource
+   * @param {object} [options]
+   */
+  reentrant(resource, options) {
+    const names = check.resources(resource);
+    const settings = check.settings(options, ACQUIRE);
+    return new ReentrantLock(names, (signal) => this.acquire(names, signal ? { ...settings, signal } : settings));
+  }
+
+  /**
+   * @param {string} resource
+   * @param {object} [options]
+   */
+  async isLocked(resource, options) {
+    const name = check.text(resource, "resource");
+    const signal = check.signal(check.settings(options, ASK).signal);
+    const { value } = await this.#run(signal, (queue, id) =>
+      native.submit_is_locked(this.#handle, name, queue, id, err),
+    );
+    return value === 1;
+  }
+
+  async check() {
+    this.#mustBeOpen();
+    const [report, failure] = [new BigUint64Array(1), new BigUint64Array(1)];
+    const status = await elsewhere(native.factory_check, this.#handle, report, failure);
+    if (status !== 0) {
+      throw toError(takeFailure(failure[0]));
+    }
+    return takeString(report[0]).trimEnd().split("\n");
+  }
+
+  close() {
+    if (this.#closed === undefined) {
+      forgotten.unregister(this);
+      this.#closed = elsewhere(native.factory_free, this.#handle);
+    }
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.close();
+  }
+
+  /**
+   * @param {string[]} names
+   * @param {number} ttl
+   * @param {number} wait
+   * @param {AbortSignal | undefined} signal
+   */
+  async #acquire(names, ttl, wait, signal) {
+    const { lock } = await this.#run(signal, (queue, id) =>
+      native.submit_acquire(this.#handle, names[0], ttl, wait, queue, id, err),
+    );
+    return makeLock(lock, names);
+  }
+
+  /**
+   * Runs an operation that a signal can cancel.
+   *
+   * @param {AbortSignal | undefined} signal
+   * @param {(queue: bigint, id: number) => number} begin
+   */
+  async #run(signal, begin) {
+    this.#mustBeOpen();
+    signal?.throwIfAborted();
+    const queue = current();
+    const id = queue.nextId();
+    const ending = queue.run(id, begin);
+    const cancel = () => queue.cancel(id);
+    signal?.addEventListener("abort", cancel);
+    const ended = await ending;
+    signal?.removeEventListener("abort", cancel);
+    if (ended.failure !== null) {
+      signal?.throwIfAborted();
+      throw toError(ended.failure);
+    }
+    return ended;
+  }
+
+  #mustBeOpen() {
+    if (this.#closed !== undefined) {
+      throw localError(Status.CLOSED, "the factory is closed");
+    }
+  }
+}
+
+const ACQUIRE = ["ttl", "wait", "signal"];
+const TRY = ["ttl", "signal"];
+const ASK = ["signal"];
+
+/**
+ * Factories that nobody can use any more. Freeing one may wait for the nodes.
+ *
+ * @type {FinalizationRegistry<bigint>}
+ */
+const forgotten = new FinalizationRegistry((handle) => {
+  elsewhere(native.factory_free, handle).catch(() => {});
+});
+
+module.exports = { Factory };
