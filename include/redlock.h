@@ -828,6 +828,20 @@ redlock_status redlock_cancel(struct redlock_queue *queue,
                               struct redlock_error **err);
 
 /**
+ * Has a queue freed, as by redlock_queue_free(), when the calling thread ends.
+ *
+ * For threads that can be ended without a last word of their own code, such as the workers of a language's runtime: what they
+ * were about to acquire would otherwise be won for nobody. The main thread's end is the process's, where nothing is freed. Does
+ * not block; any thread.
+ *
+ * @param queue the queue; not NULL. It can still be freed before.
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`
+ */
+redlock_status redlock_queue_free_with_thread(struct redlock_queue *queue,
+                                              struct redlock_error **err);
+
+/**
  * Sets the function that receives the log, for the whole process. Without one the library is silent.
  *
  * Does not block; any thread. A call of the function set before may still be running in another thread, or about to begin, when

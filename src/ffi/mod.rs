@@ -25,4 +25,5 @@ mod queue;
 mod status;
 mod string;
 mod submit;
+mod thread;
 mod version;

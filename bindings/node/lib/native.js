@@ -49,7 +49,7 @@ const FUNCTIONS = /** @type {const} */ ({
 /** @typedef {{ (...args: any[]): any, async: (...args: any[]) => void }} NativeFunction */
 /** @typedef {Record<keyof typeof FUNCTIONS, NativeFunction>} Native */
 
-const FILE = process.platform === "darwin" ? "libredlock.dylib" : "libredlock.so.0";
+const FILE = process.platform === "darwin" ? "libredlock.0.dylib" : "libredlock.so.0";
 
 /** Where the library may be, best first. */
 function candidates() {
