@@ -828,18 +828,14 @@ redlock_status redlock_cancel(struct redlock_queue *queue,
                               struct redlock_error **err);
 
 /**
- * Has a queue freed, as by redlock_queue_free(), when the calling thread ends.
+ * Has every handle that the calling thread makes or receives from now on freed when the thread ends.
  *
- * For threads that can be ended without a last word of their own code, such as the workers of a language's runtime: what they
- * were about to acquire would otherwise be won for nobody. The main thread's end is the process's, where nothing is freed. Does
- * not block; any thread.
- *
- * @param queue the queue; not NULL. It can still be freed before.
- * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
- * @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`
+ * For threads that can be ended without a last word of their own code, such as the workers of a language's runtime: locks that
+ * they hold are released, what they were about to acquire is not won for nobody, and connections are closed. Only for threads
+ * that share no handles with others. The end of the main thread is that of the process, where nothing is freed. Does not
+ * block; any thread. The end of the thread may take as long as redlock_factory_free().
  */
-redlock_status redlock_queue_free_with_thread(struct redlock_queue *queue,
-                                              struct redlock_error **err);
+void redlock_free_at_thread_end(void);
 
 /**
  * Sets the function that receives the log, for the whole process. Without one the library is silent.

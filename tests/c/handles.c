@@ -30,7 +30,6 @@ static void freed_handles_are_recognised(void) {
   INVALID(redlock_extend(lock, 1000, &err), "the lock handle was freed");
   INVALID(redlock_queue_next(queue, &event, 1, 0, &count, &err), "the queue handle was freed");
   INVALID(redlock_cancel(queue, 1, &err), "the queue handle was freed");
-  INVALID(redlock_queue_free_with_thread(queue, &err), "the queue handle was freed");
   INVALID(redlock_options_set(options, "node_timeout_ms", "50", &err), "the options handle was freed");
   CHECK(redlock_lock_validity_ms(lock) == 0 && redlock_lock_resource(lock) == NULL);
   CHECK(redlock_queue_fd(queue) == -1);

@@ -86,7 +86,6 @@ static void asynchronous_calls(void) {
   INVALID(redlock_submit_is_locked(factory, NULL, queue, 1, &err), "resource is NULL");
   INVALID(redlock_submit_is_locked(factory, "r", NULL, 1, &err), "queue is NULL");
   INVALID(redlock_cancel(NULL, 1, &err), "queue is NULL");
-  INVALID(redlock_queue_free_with_thread(NULL, &err), "queue is NULL");
   CHECK(no_event(queue));
 }
 

@@ -180,29 +180,6 @@ static void freed_while_a_thread_waits(void) {
   CHECK(pthread_join(thread, NULL) == 0);
 }
 
-// Leaves its thread with one acquire that waits and one that is won.
-static void *leave_a_queue(void *argument) {
-  redlock_queue *queue = new_queue();
-  OK(redlock_queue_free_with_thread(queue, &err));
-  OK(redlock_submit_acquire(factory, argument, 60000, -1, queue, 1, &err));
-  OK(redlock_submit_acquire(factory, "won in a thread", 60000, 0, queue, 2, &err));
-  WAIT_UNTIL(readable(queue));
-  return queue;
-}
-
-static void freed_with_its_thread(void) {
-  redlock_lock *lock = lock_now(factory, "held elsewhere", 60000);
-  pthread_t thread;
-  void *queue;
-  CHECK(pthread_create(&thread, NULL, leave_a_queue, "held elsewhere") == 0);
-  CHECK(pthread_join(thread, &queue) == 0);
-  CHECK(redlock_queue_fd(queue) == -1);
-  WAIT_UNTIL(nodes_holding("won in a thread") == 0);
-  OK(redlock_release(lock, &err));
-  redlock_lock_free(lock);
-  WAIT_UNTIL(keys_on_nodes() == 0);
-}
-
 int main(void) {
   factory = new_factory();
   each_kind_of_event();
@@ -213,7 +190,6 @@ int main(void) {
   cancelled_after_it_was_won();
   freed_with_operations_in_flight();
   freed_while_a_thread_waits();
-  freed_with_its_thread();
   redlock_factory_free(factory);
   WAIT_UNTIL(keys_on_nodes() == 0);
   return 0;
