@@ -17,7 +17,7 @@ function describe(value) {
   if (value === null || (typeof value !== "object" && typeof value !== "function")) {
     return typeof value === "string" ? JSON.stringify(value) : String(value);
   }
-  return Array.isArray(value) ? "an array" : `a ${typeof value}`;
+  return Array.isArray(value) ? "an array" : typeof value === "object" ? "an object" : "a function";
 }
 
 /**
@@ -37,16 +37,28 @@ function text(value, parameter) {
 
 /**
  * @param {unknown} value
+ * @param {string} [parameter]
+ * @returns {string}
+ */
+function resource(value, parameter = "resource") {
+  if (value === "") {
+    throw typeError(`${parameter} is empty; it must have 1 to 512 bytes`);
+  }
+  return text(value, parameter);
+}
+
+/**
+ * @param {unknown} value
  * @returns {string[]}
  */
 function resources(value) {
   if (!Array.isArray(value)) {
-    return [text(value, "resource")];
+    return [resource(value)];
   }
   if (value.length === 0) {
     throw typeError("resources must name at least one resource");
   }
-  return value.map((each, i) => text(each, `resources[${i}]`));
+  return value.map((each, i) => resource(each, `resources[${i}]`));
 }
 
 /**
@@ -144,4 +156,4 @@ function urls(value) {
   return list.map((url, i) => text(url instanceof URL ? url.href : url, `urls[${i}]`));
 }
 
-module.exports = { describe, text, resources, ttl, wait, signal, flag, settings, urls };
+module.exports = { describe, text, resource, resources, ttl, wait, signal, flag, settings, urls };

@@ -8,7 +8,7 @@ const { ContendedError, localError, toError, typeError } = require("./errors.js"
 const { Status } = require("./status.js");
 const { withOptions } = require("./options.js");
 const { makeLock } = require("./lock.js");
-const { ReentrantLock } = require("./reentrant.js");
+const { makeReentrant } = require("./reentrant.js");
 const check = require("./arguments.js");
 
 const DEFAULT_TTL = 10_000;
@@ -34,9 +34,7 @@ class Factory {
    * @param {object} [options]
    */
   async acquire(resource, options) {
-    const names = check.resources(resource);
-    const { ttl = DEFAULT_TTL, wait = Number.POSITIVE_INFINITY, signal } = check.settings(options, ACQUIRE);
-    return this.#acquire(names, check.ttl(ttl), check.wait(wait), check.signal(signal));
+    return this.#acquire(check.resources(resource), acquireOptions(options));
   }
 
   /**
@@ -44,10 +42,9 @@ class Factory {
    * @param {object} [options]
    */
   async tryAcquire(resource, options) {
-    const names = check.resources(resource);
-    const { ttl = DEFAULT_TTL, signal } = check.settings(options, TRY);
+    const settings = { ...acquireOptions(check.settings(options, TRY)), wait: 0 };
     try {
-      return await this.#acquire(names, check.ttl(ttl), 0, check.signal(signal));
+      return await this.#acquire(check.resources(resource), settings);
     } catch (error) {
       if (error instanceof ContendedError) {
         return null;
@@ -85,8 +82,8 @@ class Factory {
    */
   reentrant(resource, options) {
     const names = check.resources(resource);
-    const settings = check.settings(options, ACQUIRE);
-    return new ReentrantLock(names, (signal) => this.acquire(names, signal ? { ...settings, signal } : settings));
+    const settings = acquireOptions(options);
+    return makeReentrant(names, (signal = settings.signal) => this.#acquire(names, { ...settings, signal }));
   }
 
   /**
@@ -94,7 +91,7 @@ class Factory {
    * @param {object} [options]
    */
   async isLocked(resource, options) {
-    const name = check.text(resource, "resource");
+    const name = check.resource(resource);
     const signal = check.signal(check.settings(options, ASK).signal);
     const { value } = await this.#run(signal, (queue, id) =>
       native.submit_is_locked(this.#handle, name, queue, id, err),
@@ -126,11 +123,9 @@ class Factory {
 
   /**
    * @param {string[]} names
-   * @param {number} ttl
-   * @param {number} wait
-   * @param {AbortSignal | undefined} signal
+   * @param {AcquireSettings} settings
    */
-  async #acquire(names, ttl, wait, signal) {
+  async #acquire(names, { ttl, wait, signal }) {
     const { lock } = await this.#run(signal, (queue, id) =>
       native.submit_acquire(this.#handle, names[0], ttl, wait, queue, id, err),
     );
@@ -153,8 +148,12 @@ class Factory {
     signal?.addEventListener("abort", cancel);
     const ended = await ending;
     signal?.removeEventListener("abort", cancel);
+    if (signal?.aborted) {
+      // It may have aborted just after the lock was won; freeing gives that back.
+      native.lock_free(ended.lock);
+      throw signal.reason;
+    }
     if (ended.failure !== null) {
-      signal?.throwIfAborted();
       throw toError(ended.failure);
     }
     return ended;
@@ -165,6 +164,22 @@ class Factory {
       throw localError(Status.CLOSED, "the factory is closed");
     }
   }
+}
+
+/**
+ * @typedef {object} AcquireSettings
+ * @property {number} ttl
+ * @property {number} wait
+ * @property {AbortSignal | undefined} signal
+ */
+
+/**
+ * @param {unknown} options
+ * @returns {AcquireSettings}
+ */
+function acquireOptions(options) {
+  const { ttl = DEFAULT_TTL, wait = Number.POSITIVE_INFINITY, signal } = check.settings(options, ACQUIRE);
+  return { ttl: check.ttl(ttl), wait: check.wait(wait), signal: check.signal(signal) };
 }
 
 const ACQUIRE = ["ttl", "wait", "signal"];

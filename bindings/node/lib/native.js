@@ -3,6 +3,7 @@
 
 const fs = require("node:fs");
 const path = require("node:path");
+const { isMainThread } = require("node:worker_threads");
 const koffi = require("koffi");
 const { version: bindingVersion } = require("../package.json");
 
@@ -37,7 +38,7 @@ const FUNCTIONS = /** @type {const} */ ({
   queue_new: [STATUS, [POINTER, POINTER]],
   queue_fd: ["int", [POINTER]],
   queue_next: [STATUS, [POINTER, POINTER, "size_t", "int64_t", POINTER, POINTER]],
-  queue_free: ["void", [POINTER]],
+  free_at_thread_end: ["void", []],
   submit_acquire: [STATUS, [POINTER, TEXT, "uint64_t", "int64_t", POINTER, "uint64_t", POINTER]],
   submit_release: [STATUS, [POINTER, POINTER, "uint64_t", POINTER]],
   submit_extend: [STATUS, [POINTER, "uint64_t", POINTER, "uint64_t", POINTER]],
@@ -118,6 +119,11 @@ const libraryVersion = checkVersion(library, file);
 const native = {};
 for (const [name, [result, parameters]] of Object.entries(FUNCTIONS)) {
   native[name] = library.func(`redlock_${name}`, result, [...parameters]);
+}
+
+if (!isMainThread) {
+  // A worker can be terminated at any moment; what it holds, and what it was about to acquire, is then given back.
+  native.free_at_thread_end();
 }
 
 module.exports = {

@@ -1,10 +1,14 @@
 "use strict";
 // A re-entrant holder: one lock, taken once and counted.
 
-const { localError } = require("./errors.js");
+const { localError, typeError } = require("./errors.js");
 const { Status } = require("./status.js");
+const check = require("./arguments.js");
 
 /** @typedef {InstanceType<typeof import("./lock.js").Lock>} Lock */
+
+/** Only this package makes holders. */
+const KEY = Symbol("libredlock.reentrant");
 
 class ReentrantLock {
   #resources;
@@ -16,10 +20,14 @@ class ReentrantLock {
   #turn = Promise.resolve();
 
   /**
+   * @param {symbol} key
    * @param {readonly string[]} resources
-   * @param {(signal: AbortSignal | undefined) => Promise<Lock>} take
+   * @param {(signal?: AbortSignal) => Promise<Lock>} take
    */
-  constructor(resources, take) {
+  constructor(key, resources, take) {
+    if (key !== KEY) {
+      throw typeError("a ReentrantLock comes from factory.reentrant()");
+    }
     this.#resources = Object.freeze([...resources]);
     this.#take = take;
   }
@@ -41,7 +49,8 @@ class ReentrantLock {
   }
 
   /** @param {{ signal?: AbortSignal }} [options] */
-  acquire({ signal } = {}) {
+  async acquire(options) {
+    const signal = check.signal(check.settings(options, ["signal"]).signal);
     return this.#inTurn(async () => {
       if (this.#count === 0) {
         this.#lock = await this.#take(signal);
@@ -50,10 +59,10 @@ class ReentrantLock {
       }
       this.#count += 1;
       return this;
-    });
+    }, signal);
   }
 
-  release() {
+  async release() {
     return this.#inTurn(async () => {
       if (this.#count === 0 || this.#lock === undefined) {
         throw localError(Status.RELEASED, `the lock on ${this.#name()} is not held through this object`);
@@ -74,15 +83,17 @@ class ReentrantLock {
   }
 
   /**
-   * One take or release after the other.
+   * One take or release after the other. A signal ends the waiting for the turn; the step itself looks at it on its own.
    *
    * @template T
    * @param {() => Promise<T>} step
+   * @param {AbortSignal} [signal]
    * @returns {Promise<T>}
    */
-  #inTurn(step) {
-    const done = this.#turn.then(step);
-    this.#turn = done.catch(() => {});
+  #inTurn(step, signal) {
+    const turn = this.#turn;
+    const done = unlessAborted(turn, signal).then(step);
+    this.#turn = Promise.allSettled([turn, done]);
     return done;
   }
 
@@ -91,4 +102,34 @@ class ReentrantLock {
   }
 }
 
-module.exports = { ReentrantLock };
+/**
+ * @param {Promise<unknown>} promise
+ * @param {AbortSignal | undefined} signal
+ */
+async function unlessAborted(promise, signal) {
+  if (signal === undefined) {
+    await promise;
+    return;
+  }
+  let stop = () => {};
+  const aborted = new Promise((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop);
+  });
+  try {
+    signal.throwIfAborted();
+    await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+/**
+ * @param {readonly string[]} resources
+ * @param {(signal?: AbortSignal) => Promise<Lock>} take
+ */
+function makeReentrant(resources, take) {
+  return new ReentrantLock(KEY, resources, take);
+}
+
+module.exports = { ReentrantLock, makeReentrant };
