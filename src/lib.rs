@@ -107,7 +107,7 @@ mod logic;
 mod node;
 mod token;
 
-pub use client::factory::{Factory, MAX_RESOURCE_LENGTH, Wait};
+pub use client::factory::{Factory, MAX_RESOURCE_LENGTH, MAX_RESOURCES, Wait};
 pub use client::lock::Lock;
 pub use client::options::{OptionInfo, Options};
 pub use client::pending::Pending;
