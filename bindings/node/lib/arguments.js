@@ -111,10 +111,10 @@ function signal(value) {
  * @returns {boolean}
  */
 function flag(value, parameter) {
-  if (value !== undefined && typeof value !== "boolean") {
+  if (typeof value !== "boolean") {
     throw typeError(`${parameter} must be a boolean, not ${describe(value)}`);
   }
-  return value ?? false;
+  return value;
 }
 
 /**

@@ -11,6 +11,8 @@ const { makeLock } = require("./lock.js");
 const { makeReentrant } = require("./reentrant.js");
 const check = require("./arguments.js");
 
+/** @typedef {ReturnType<typeof makeLock>} Lock */
+
 const DEFAULT_TTL = 10_000;
 
 class Factory {
@@ -63,7 +65,8 @@ class Factory {
     if (typeof work !== "function") {
       throw typeError(`work must be a function, not ${check.describe(work)}`);
     }
-    const lock = await this.acquire(resource, /** @type {object} */ (options));
+    const settings = acquireOptions(options, true);
+    const lock = await this.#acquire(check.resources(resource), settings);
     let result;
     try {
       result = await work(lock);
@@ -109,6 +112,14 @@ class Factory {
     return takeString(report[0]).trimEnd().split("\n");
   }
 
+  async vouch() {
+    this.#mustBeOpen();
+    const failure = new BigUint64Array(1);
+    if ((await elsewhere(native.factory_vouch, this.#handle, failure)) !== 0) {
+      throw toError(takeFailure(failure[0]));
+    }
+  }
+
   close() {
     if (this.#closed === undefined) {
       forgotten.unregister(this);
@@ -125,11 +136,17 @@ class Factory {
    * @param {string[]} names
    * @param {AcquireSettings} settings
    */
-  async #acquire(names, { ttl, wait, signal }) {
-    const { lock } = await this.#run(signal, (queue, id) =>
-      native.submit_acquire(this.#handle, names[0], ttl, wait, queue, id, err),
+  async #acquire(names, { ttl, wait, signal, keepAlive }) {
+    const ended = await this.#run(signal, (queue, id) =>
+      names.length === 1
+        ? native.submit_acquire(this.#handle, names[0], ttl, wait, queue, id, err)
+        : native.submit_acquire_many(this.#handle, names, names.length, ttl, wait, queue, id, err),
     );
-    return makeLock(lock, names);
+    const lock = makeLock(ended.lock, names, ended.fence);
+    if (keepAlive) {
+      await keepOrRelease(lock);
+    }
+    return lock;
   }
 
   /**
@@ -171,19 +188,41 @@ class Factory {
  * @property {number} ttl
  * @property {number} wait
  * @property {AbortSignal | undefined} signal
+ * @property {boolean} keepAlive
  */
 
 /**
  * @param {unknown} options
+ * @param {boolean} [keptByDefault]
  * @returns {AcquireSettings}
  */
-function acquireOptions(options) {
-  const { ttl = DEFAULT_TTL, wait = Number.POSITIVE_INFINITY, signal } = check.settings(options, ACQUIRE);
-  return { ttl: check.ttl(ttl), wait: check.wait(wait), signal: check.signal(signal) };
+function acquireOptions(options, keptByDefault = false) {
+  const settings = check.settings(options, ACQUIRE);
+  const { ttl = DEFAULT_TTL, wait = Number.POSITIVE_INFINITY, signal, keepAlive = keptByDefault } = settings;
+  return {
+    ttl: check.ttl(ttl),
+    wait: check.wait(wait),
+    signal: check.signal(signal),
+    keepAlive: check.flag(keepAlive, "keepAlive"),
+  };
 }
 
-const ACQUIRE = ["ttl", "wait", "signal"];
-const TRY = ["ttl", "signal"];
+/**
+ * Keeps a lock alive that was just taken. One that cannot be kept is not given to anybody.
+ *
+ * @param {Lock} lock
+ */
+async function keepOrRelease(lock) {
+  try {
+    lock.keepAlive();
+  } catch (error) {
+    await lock.release().catch(() => {});
+    throw error;
+  }
+}
+
+const ACQUIRE = ["ttl", "wait", "keepAlive", "signal"];
+const TRY = ["ttl", "keepAlive", "signal"];
 const ASK = ["signal"];
 
 /**

@@ -31,8 +31,8 @@ export interface FactoryOptions {
   fencing?: boolean | "on" | "off";
   /** What keeps a node from voting that restarted without its data. */
   restartGuard?: "auto" | "strict" | "off";
-  /** Shifts this client's clock; for tests. */
-  clockOffsetMs?: number;
+  /** For tests: by how much the clock is wrong that ballots are proposed by. */
+  ballotClockOffsetMs?: number;
 }
 
 /** How a lock is taken. */
@@ -99,7 +99,8 @@ export class Factory {
   check(): Promise<string[]>;
 
   /**
-   * The operator's word that this set of nodes, freshly set up, may vote at once under `restartGuard: "strict"`.
+   * The operator's word that the nodes have forgotten no lock: those that are connected vote at once. For a fresh set of
+   * nodes with `restartGuard: "strict"`. Rejects with a {@link NoQuorumError} when no node is connected yet.
    */
   vouch(): Promise<void>;
 
@@ -159,8 +160,8 @@ export class Lock {
   extend(ttl: number): Promise<void>;
 
   /**
-   * Has the library extend the lock at a third of its TTL until it is released or lost, also while the event loop is busy.
-   * `signal` tells of a loss in time.
+   * Has the library extend the lock at a third of its TTL until it is released or lost, or its factory is closed; also while
+   * the event loop is busy. `signal` tells of a loss, a tenth of the TTL before the validity ends at the latest.
    */
   keepAlive(): void;
 

@@ -6,6 +6,7 @@ const { current } = require("./queue.js");
 const { err } = require("./results.js");
 const { localError, toError, typeError } = require("./errors.js");
 const { Status } = require("./status.js");
+const { forgotten } = require("./forgotten.js");
 const check = require("./arguments.js");
 
 /** Only this package makes locks. */
@@ -14,11 +15,22 @@ const KEY = Symbol("libredlock.lock");
 /** The longest time that a timer takes, in ms. */
 const LONGEST_TIMER = 0x7fffffff;
 
+/**
+ * Kept locks to whose loss somebody may listen: they must not be collected, even when nothing else refers to them.
+ *
+ * @type {Set<Lock>}
+ */
+const listened = new Set();
+
 class Lock {
-  #handle;
+  /** What is left to do when this object is collected. @type {import("./forgotten.js").Grip} */
+  #grip;
   #resources;
+  #fences;
   #token;
   #released = false;
+  /** @type {Error | undefined} */
+  #loss;
   /** @type {AbortController | undefined} */
   #controller;
   /** @type {NodeJS.Timeout | undefined} */
@@ -28,15 +40,18 @@ class Lock {
    * @param {symbol} key
    * @param {bigint} handle
    * @param {readonly string[]} resources
+   * @param {number} fence
    */
-  constructor(key, handle, resources) {
+  constructor(key, handle, resources, fence) {
     if (key !== KEY) {
       throw typeError("a Lock comes from factory.acquire()");
     }
-    this.#handle = handle;
+    this.#grip = { handle, resource: resources[0], keptAs: 0 };
     this.#resources = Object.freeze([...resources]);
+    const others = resources.slice(1).map((_, i) => Number(native.lock_fence_at(handle, i + 1)));
+    this.#fences = Object.freeze([fence, ...others]);
     this.#token = native.lock_token(handle);
-    forgotten.register(this, handle, this);
+    forgotten.register(this, this.#grip, this);
   }
 
   get resource() {
@@ -51,8 +66,16 @@ class Lock {
     return this.#token;
   }
 
+  get fence() {
+    return this.#fences[0];
+  }
+
+  get fences() {
+    return this.#fences;
+  }
+
   get validity() {
-    return this.#released ? 0 : Number(native.lock_validity_ms(this.#handle));
+    return this.#released ? 0 : Number(native.lock_validity_ms(this.#grip.handle));
   }
 
   get released() {
@@ -62,7 +85,7 @@ class Lock {
   get signal() {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      this.#watchValidity();
+      this.#watchLoss();
     }
     return this.#controller.signal;
   }
@@ -73,19 +96,38 @@ class Lock {
     this.#mustBeHeld();
     const queue = current();
     const { failure } = await queue.run(queue.nextId(), (handle, id) =>
-      native.submit_extend(this.#handle, milliseconds, handle, id, err),
+      native.submit_extend(this.#grip.handle, milliseconds, handle, id, err),
     );
     if (failure !== null) {
       throw toError(failure);
     }
-    this.#watchValidity();
+    if (!this.#released && this.#grip.keptAs !== 0) {
+      // From now on with the new TTL.
+      this.keepAlive();
+    }
+    this.#watchLoss();
+  }
+
+  keepAlive() {
+    this.#mustBeHeld();
+    const queue = current();
+    const id = this.#grip.keptAs || queue.nextId();
+    const self = new WeakRef(this);
+    queue.keepAlive(this.#grip.handle, id, (failure) => {
+      const lock = self.deref();
+      if (lock !== undefined) {
+        lock.#lose(toError(failure));
+      }
+    });
+    this.#grip.keptAs = id;
+    this.#watchLoss();
   }
 
   async release() {
     this.#mustBeHeld();
     const queue = current();
-    const ended = queue.run(queue.nextId(), (handle, id) => native.submit_release(this.#handle, handle, id, err));
-    this.#forget();
+    const ended = queue.run(queue.nextId(), (handle, id) => native.submit_release(this.#grip.handle, handle, id, err));
+    this.#letGo();
     const { failure } = await ended;
     if (failure !== null) {
       throw toError(failure);
@@ -105,54 +147,54 @@ class Lock {
   }
 
   /** The release is on its way: the handle is not needed any more, and the library lets it go at once. */
-  #forget() {
+  #letGo() {
     this.#released = true;
-    clearTimeout(this.#timer);
+    this.#stopWatching();
     forgotten.unregister(this);
-    native.lock_free(this.#handle);
+    native.lock_free(this.#grip.handle);
   }
 
-  /** Has the signal abort when the validity ends, if somebody has asked for it. */
-  #watchValidity() {
+  #stopWatching() {
+    clearTimeout(this.#timer);
+    listened.delete(this);
+    current().forget(this.#grip.keptAs);
+    this.#grip.keptAs = 0;
+  }
+
+  /** The lock cannot be kept any longer, or its validity has ended. @param {Error} reason */
+  #lose(reason) {
+    this.#stopWatching();
+    this.#loss ??= reason;
+    this.#controller?.abort(this.#loss);
+  }
+
+  /** Has the signal abort in time, if somebody has asked for it. */
+  #watchLoss() {
     clearTimeout(this.#timer);
     if (this.#controller === undefined || this.#released || this.#controller.signal.aborted) {
       return;
     }
     const left = this.validity;
-    if (left === 0) {
-      const message = `the lock on ${JSON.stringify(this.resource)} is lost: its validity has ended`;
-      this.#controller.abort(localError(Status.EXPIRED, message));
+    if (this.#loss !== undefined || left === 0) {
+      this.#lose(localError(Status.EXPIRED, `the lock on ${JSON.stringify(this.resource)} is lost: it has expired`));
       return;
     }
-    this.#timer = setTimeout(() => this.#watchValidity(), Math.min(left, LONGEST_TIMER));
+    if (this.#grip.keptAs !== 0) {
+      listened.add(this);
+    }
+    // A kept lock's validity ends too, when its factory is closed.
+    this.#timer = setTimeout(() => this.#watchLoss(), Math.min(left, LONGEST_TIMER));
     this.#timer.unref();
-  }
-}
-
-/**
- * Locks that nobody can release any more. They stay held until their validity ends, as whoever took them might rely on,
- * and then their handles are freed.
- *
- * @type {FinalizationRegistry<bigint>}
- */
-const forgotten = new FinalizationRegistry(freeWhenExpired);
-
-/** @param {bigint} handle */
-function freeWhenExpired(handle) {
-  const left = Number(native.lock_validity_ms(handle));
-  if (left === 0) {
-    native.lock_free(handle);
-  } else {
-    setTimeout(freeWhenExpired, Math.min(left, LONGEST_TIMER), handle).unref();
   }
 }
 
 /**
  * @param {bigint} handle
  * @param {readonly string[]} resources
+ * @param {number} fence
  */
-function makeLock(handle, resources) {
-  return new Lock(KEY, handle, resources);
+function makeLock(handle, resources, fence) {
+  return new Lock(KEY, handle, resources, fence);
 }
 
 module.exports = { Lock, makeLock };

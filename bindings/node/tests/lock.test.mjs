@@ -102,7 +102,8 @@ test("an expired lock says so, and frees the resource", async (t) => {
   const factory = newFactory(t);
   const resource = newResource();
   const lock = await factory.acquire(resource, { ttl: 100 });
-  await until(() => lock.validity === 0, "the validity ends");
+  await until(async () => !(await factory.isLocked(resource)), "the TTL ends");
+  assert.equal(lock.validity, 0);
   assert.ok((await failureOf(lock.extend(1000))) instanceof ExpiredError);
   const next = await factory.acquire(resource);
   assert.ok((await failureOf(lock.release())) instanceof ExpiredError);

@@ -103,7 +103,7 @@ function parse(text) {
   }
 }
 
-/** Starts a program of test/programs in a process of its own. */
+/** Starts a program of tests/programs in a process of its own. */
 export function start(t, program, args = [], env = {}) {
   const file = fileURLToPath(new URL(`programs/${program}`, import.meta.url));
   const child = spawn(process.execPath, [file, ...args], { env: { ...process.env, ...env }, stdio: "pipe" });
