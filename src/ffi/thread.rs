@@ -6,6 +6,7 @@ use super::error::{ErrorHandle, redlock_error_free};
 use super::factory::{FactoryHandle, redlock_factory_free};
 use super::guard;
 use super::handle::is_live;
+use super::holder::{HolderHandle, redlock_holder_free};
 use super::lock::{LockHandle, redlock_lock_free};
 use super::options::{OptionsHandle, redlock_options_free};
 use super::queue::{QueueHandle, redlock_queue_free};
@@ -44,6 +45,7 @@ impl Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         self.free(redlock_queue_free);
+        self.free(redlock_holder_free);
         self.free(redlock_lock_free);
         self.free(redlock_error_free);
         self.free(redlock_options_free);
@@ -54,6 +56,7 @@ impl Drop for Owned {
 
 fn is_live_at_all(handle: usize) -> bool {
     is_live::<QueueHandle>(handle)
+        || is_live::<HolderHandle>(handle)
         || is_live::<LockHandle>(handle)
         || is_live::<ErrorHandle>(handle)
         || is_live::<OptionsHandle>(handle)
