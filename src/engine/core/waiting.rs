@@ -41,7 +41,7 @@ impl Core {
         let Some(operation) = self.operations.get(key) else {
             return false;
         };
-        let is_over = operation.phase == Phase::Ended && operation.won.upgrade().is_none();
+        let is_over = operation.phase == Phase::Ended && operation.lock.upgrade().is_none();
         operation.set.place == place && operation.is_waiting() && !is_over && {
             let key = operation.target.locks().next().map(|parts| parts.concat());
             key.as_deref() == Some(lock.as_bytes())
@@ -63,7 +63,7 @@ impl Core {
             Phase::Asking => return operation.called.insert(node),
             Phase::Ended => {
                 // Won already, by the nodes that called before: this one is taken too.
-                let grant = operation.won.upgrade();
+                let grant = operation.lock.upgrade();
                 if !grant.is_some_and(|grant| grant.add_node(node)) {
                     return;
                 }
@@ -201,11 +201,7 @@ impl Core {
             return;
         };
         if connection.can_call() {
-            let mark = Mark {
-                operation: Key::NONE,
-                attempt: 0,
-            };
-            let question = (mark, Question::Leave { waiter });
+            let question = (Mark::NONE, Question::Leave { waiter });
             connection.ask(question, target, b"", Form::Brief, now);
             self.has_output(at);
         }
