@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::resp::{self, Reply};
 use super::target::Target;
+use crate::clock::{MILLISECOND, Nanos};
 use crate::logic::quorum::Vote;
 
 /// For how long a node remembers the highest ballot of a resource after its last grant, in ms: a day.
 const BALLOT_RETENTION_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How long a waiter that was called may take to take the lock, in ms: a few round trips, and time to be scheduled.
-pub(crate) const GRACE_MS: &str = "25";
+pub(crate) const GRACE: Nanos = 25 * MILLISECOND;
+const GRACE_MS: &str = "25";
 
 /// A question about the resources of one lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

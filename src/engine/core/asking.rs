@@ -446,12 +446,13 @@ impl Core {
         };
         operation.give_up_uncalled();
         let (place, open) = (operation.set.place, operation.open);
-        let timeout = operation.node_timeout();
-        let waited = (self.now - operation.asked_at) / MILLISECOND;
+        let (timeout, asked_at) = (operation.node_timeout(), operation.asked_at);
+        let waited = (self.now - asked_at) / MILLISECOND;
         let message = format!("no answer within {waited} ms").into();
         let mut again = None;
         for index in open.iter() {
-            match self.last_heard((place, index)) {
+            let heard = self.last_heard((place, index));
+            match heard.map(|at| at.max(asked_at)) {
                 Some(at) if at + timeout > self.now => again = again.max(Some(at + timeout)),
                 _ => self.overdue(key, (place, index), &message),
             }

@@ -9,7 +9,7 @@ use crate::engine::operation::{LOOK_INTERVAL, Phase, Task};
 use crate::engine::slab::Key;
 use crate::engine::timer::Timer;
 use crate::logic::quorum::NodeMask;
-use crate::node::command::{Form, Question};
+use crate::node::command::{self, Form, Question};
 use crate::node::target::Target;
 
 impl Core {
@@ -89,13 +89,14 @@ impl Core {
         }
         set.asking += 1;
         operation.gathering = true;
-        // All are waited for, until the node timeout, although none is asked yet.
+        // All are waited for, although none is asked yet: for as long as the first call holds good, and once more.
         operation.open = NodeMask(u64::MAX >> (64 - set.nodes.len()));
         let timer = Timer::NodeTimeout {
             operation: key,
             attempt: operation.attempt,
         };
-        self.timers.set(now + operation.node_timeout(), timer);
+        let calls_until = now + 2 * command::GRACE;
+        self.timers.set(calls_until, timer);
         true
     }
 
