@@ -1,0 +1,172 @@
+package redlock
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// Lock is one grant of the lock on a resource, made by [Factory.Lock]. Any number of goroutines may use it at once;
+// operations on one lock follow one after another. It does not need its factory to stay open.
+type Lock struct {
+	_ noCopy
+	*grant
+	cleanup runtime.Cleanup
+}
+
+// grant is what of a lock outlives it: what a cleanup, timers and contexts refer to without keeping the lock itself
+// reachable.
+type grant struct {
+	handle   lockHandle
+	port     *port
+	resource string
+	token    string
+	// ended becomes true when the lock is given back.
+	ended atomic.Bool
+	loss  loss
+}
+
+func newLock(port *port, handle lockHandle, resource string, o lockOptions) *Lock {
+	port.use()
+	g := &grant{handle: handle, port: port, resource: resource, token: lockToken(handle)}
+	g.loss.setTTL(o.ttl)
+	lock := &Lock{grant: g}
+	lock.cleanup = runtime.AddCleanup(lock, (*grant).forget, g)
+	return lock
+}
+
+// forget gives back a lock that was collected while held.
+func (g *grant) forget() {
+	if g.ended.CompareAndSwap(false, true) {
+		g.free(ErrReleased)
+	}
+}
+
+// free gives the lock back in the background, unless that is under way, and ends its contexts.
+func (g *grant) free(reason error) {
+	freeLock(g.handle)
+	g.loss.end(reason)
+	g.port.leave()
+}
+
+func (l *Lock) usable() bool { return l != nil && l.grant != nil }
+
+func (l *Lock) ready(ctx context.Context) *Error {
+	switch {
+	case !l.usable():
+		return invalid("the lock is nil or was not made by a factory")
+	case ctx == nil:
+		return invalid("the context is nil")
+	}
+	return nil
+}
+
+// Unlock gives the lock back, and waits until a majority of the nodes has freed it. Whatever the outcome, the lock is
+// not held any more, and its contexts have ended.
+//
+// When the context ends, also when it had ended before, Unlock stops waiting, but the lock is given back all the same.
+//
+// It fails with [ErrExpired] when the lock had been lost before, which is worth knowing: another owner may have been at
+// work. [ErrNoQuorum] says that too few nodes could be told; each is told when it is back, and the TTL frees the lock at
+// the latest. [ErrReleased] says that it was given back before.
+func (l *Lock) Unlock(ctx context.Context) error {
+	if failed := l.ready(ctx); failed != nil {
+		return failed.of("unlock", "")
+	}
+	failed := l.unlock(ctx)
+	runtime.KeepAlive(l)
+	if failed != nil {
+		return failed.of("unlock", l.resource)
+	}
+	return nil
+}
+
+func (l *Lock) unlock(ctx context.Context) *Error {
+	if !l.ended.CompareAndSwap(false, true) {
+		return l.released()
+	}
+	l.cleanup.Stop()
+	_, failed := l.port.runToEnd(ctx, func(to queueHandle, id uint64) *Error {
+		failed := submitRelease(l.handle, to, id)
+		// The handle is of no use any more. Where the release could not begin, this begins one.
+		l.free(ErrReleased)
+		return failed
+	})
+	if failed != nil && failed.Status == ErrExpired {
+		l.loss.declare(failed)
+	}
+	return failed
+}
+
+func (g *grant) released() *Error {
+	return &Error{Status: ErrReleased, Message: "the lock was already given back"}
+}
+
+// Extend begins the lock's TTL anew. A lock that is lost is not taken again: that is [ErrExpired]. A failed extension
+// leaves the lock as it is, held until its validity ends.
+//
+// When the context ends, Extend stops waiting; whether the lock was extended then shows in [Lock.Validity].
+func (l *Lock) Extend(ctx context.Context, ttl time.Duration) error {
+	if failed := l.ready(ctx); failed != nil {
+		return failed.of("extend", "")
+	}
+	failed := l.extend(ctx, ttl)
+	runtime.KeepAlive(l)
+	if failed != nil {
+		return failed.of("extend", l.resource)
+	}
+	return nil
+}
+
+func (l *Lock) extend(ctx context.Context, ttl time.Duration) *Error {
+	if failed := checkTTL(ttl); failed != nil {
+		return failed
+	}
+	if ctx.Err() != nil {
+		return cancelled(ctx)
+	}
+	if l.ended.Load() {
+		return l.released()
+	}
+	l.expect(ttl)
+	_, failed := l.port.runToEnd(ctx, func(to queueHandle, id uint64) *Error {
+		return submitExtend(l.handle, ttl, to, id)
+	})
+	switch {
+	case failed == nil:
+		l.loss.setTTL(ttl)
+	case failed.Status == ErrExpired:
+		l.loss.declare(failed)
+	case failed.Status == ErrInvalidArgument && l.ended.Load():
+		// Another goroutine gave the lock back meanwhile, and its handle.
+		return l.released()
+	}
+	return failed
+}
+
+// Validity is the time for which the lock is still proven to be held, rounded down to milliseconds; 0 when it was lost
+// or given back. It asks no node.
+func (l *Lock) Validity() time.Duration {
+	if !l.usable() {
+		return 0
+	}
+	defer runtime.KeepAlive(l)
+	return lockValidity(l.handle)
+}
+
+// Resource is the name of what is locked.
+func (l *Lock) Resource() string {
+	if !l.usable() {
+		return ""
+	}
+	return l.resource
+}
+
+// Token is the owner's token: the value that the lock's key has on the nodes, unique to this grant.
+func (l *Lock) Token() string {
+	if !l.usable() {
+		return ""
+	}
+	return l.token
+}
