@@ -54,6 +54,9 @@ func (e *Error) of(op, resource string) *Error {
 	return e
 }
 
+// passing says whether waiting may help.
+func (e *Error) passing() bool { return e.Status == ErrContended || e.Status == ErrNoQuorum }
+
 func invalid(message string, values ...any) *Error {
 	return &Error{Status: ErrInvalidArgument, Message: fmt.Sprintf(message, values...)}
 }

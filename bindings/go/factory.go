@@ -54,6 +54,7 @@ func newWith(urls []string, options []Option) (*Factory, *Error) {
 		freeFactory(handle)
 		return nil, failed
 	}
+	port.direct.prepare(settings)
 	f := &Factory{handle: handle, port: port}
 	f.cleanup = runtime.AddCleanup(f, forgotten.close, forgotten{handle, port})
 	return f, nil
@@ -154,21 +155,36 @@ func (f *Factory) lock(ctx context.Context, resource string, options []LockOptio
 	if failed := checkText("the resource's name", resource); failed != nil {
 		return nil, failed
 	}
+	// The factory must not be collected before the operation has ended.
+	defer runtime.KeepAlive(f)
 	wait, byContext := waitWithin(ctx, o.wait)
-	ended, failed := f.port.run(ctx, func(to queueHandle, id uint64) *Error {
-		return submitAcquire(f.handle, resource, o.ttl, wait, to, id)
-	})
-	// The factory must not be collected before the operation has begun.
-	runtime.KeepAlive(f)
+	handle, failed := f.acquire(ctx, resource, o.ttl, wait)
 	switch {
 	case failed != nil:
 		return nil, f.explain(ctx, failed, byContext)
 	case ctx.Err() != nil:
 		// Won in the same moment; the caller has been told that the context decides.
-		freeLock(ended.lock)
+		freeLock(handle)
 		return nil, cancelled(ctx)
 	}
-	return newLock(f.port, ended.lock, resource, o), nil
+	return newLock(f.port, handle, resource, o), nil
+}
+
+// acquire tries at once if it is alone, and else, or when that was in vain, waits at the port.
+func (f *Factory) acquire(ctx context.Context, resource string, ttl, wait time.Duration) (lockHandle, *Error) {
+	var handle lockHandle
+	var failed *Error
+	tried := f.port.direct.try(f.port, func() bool {
+		handle, failed = acquire(f.handle, resource, ttl)
+		return failed == nil
+	})
+	if tried && (failed == nil || wait == 0 || !failed.passing()) {
+		return handle, failed
+	}
+	ended, failed := f.port.run(ctx, func(to queueHandle, id uint64) *Error {
+		return submitAcquire(f.handle, resource, ttl, wait, to, id)
+	})
+	return ended.lock, failed
 }
 
 // waitWithin is how long the library shall try when the context has a deadline, and whether that is the deadline's

@@ -87,15 +87,28 @@ func (l *Lock) unlock(ctx context.Context) *Error {
 		return l.released()
 	}
 	l.cleanup.Stop()
-	_, failed := l.port.runToEnd(ctx, func(to queueHandle, id uint64) *Error {
+	failed := l.release(ctx)
+	if failed != nil && failed.Status == ErrExpired {
+		l.loss.declare(failed)
+	}
+	return failed
+}
+
+func (l *Lock) release(ctx context.Context) (failed *Error) {
+	tried := ctx.Err() == nil && l.port.direct.try(l.port, func() bool {
+		failed = release(l.handle)
+		return failed == nil
+	})
+	if tried {
+		l.free(ErrReleased)
+		return failed
+	}
+	_, failed = l.port.runToEnd(ctx, func(to queueHandle, id uint64) *Error {
 		failed := submitRelease(l.handle, to, id)
 		// The handle is of no use any more. Where the release could not begin, this begins one.
 		l.free(ErrReleased)
 		return failed
 	})
-	if failed != nil && failed.Status == ErrExpired {
-		l.loss.declare(failed)
-	}
 	return failed
 }
 
@@ -136,11 +149,11 @@ func (l *Lock) extend(ctx context.Context, ttl time.Duration) *Error {
 	switch {
 	case failed == nil:
 		l.loss.setTTL(ttl)
+	case l.ended.Load():
+		// Another goroutine gave the lock back meanwhile.
+		return l.released()
 	case failed.Status == ErrExpired:
 		l.loss.declare(failed)
-	case failed.Status == ErrInvalidArgument && l.ended.Load():
-		// Another goroutine gave the lock back meanwhile, and its handle.
-		return l.released()
 	}
 	return failed
 }

@@ -6,6 +6,10 @@ package redlock
 #include <redlock.h>
 
 // None of these keeps a pointer that it was given beyond the call, and none calls Go.
+#cgo noescape redlock_release
+#cgo nocallback redlock_release
+#cgo noescape redlock_acquire
+#cgo nocallback redlock_acquire
 #cgo noescape redlock_cancel
 #cgo nocallback redlock_cancel
 #cgo noescape redlock_queue_next
@@ -28,6 +32,7 @@ package redlock
 import "C"
 
 import (
+	"sync"
 	"time"
 	"unsafe"
 )
@@ -55,11 +60,17 @@ func milliseconds(d time.Duration) C.uint64_t {
 	return C.uint64_t(d / time.Millisecond)
 }
 
+// failing is held while a failure is taken over, which is many short calls: so that thousands of goroutines that fail
+// at once, because a context ended, do not each take a thread.
+var failing sync.Mutex
+
 // failure takes over what the library said about a failure; nil when there was none.
 func failure(status C.redlock_status, handle errorHandle) *Error {
 	if status == C.REDLOCK_OK {
 		return nil
 	}
+	failing.Lock()
+	defer failing.Unlock()
 	defer C.redlock_error_free(handle)
 	failed := &Error{Status: Status(status)}
 	if handle == nil {
@@ -75,6 +86,20 @@ func failure(status C.redlock_status, handle errorHandle) *Error {
 		})
 	}
 	return failed
+}
+
+// acquire tries once, and blocks meanwhile.
+func acquire(factory factoryHandle, resource string, ttl time.Duration) (lockHandle, *Error) {
+	var lock lockHandle
+	var failed errorHandle
+	status := C.redlock_acquire(factory, cText(resource), milliseconds(ttl), 0, &lock, &failed)
+	return lock, failure(status, failed)
+}
+
+// release blocks until the lock is given back.
+func release(lock lockHandle) *Error {
+	var failed errorHandle
+	return failure(C.redlock_release(lock, &failed), failed)
 }
 
 func submitAcquire(factory factoryHandle, resource string, ttl, wait time.Duration, to queueHandle, id uint64) *Error {

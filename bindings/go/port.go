@@ -13,10 +13,17 @@ import (
 type port struct {
 	queue queueHandle
 	// file is a duplicate of the queue's descriptor, which Go's poller waits for.
-	file *os.File
+	file   *os.File
+	direct direct
+	// underWay counts the operations that have begun and not ended.
+	underWay atomic.Int64
 	// users counts the factory, its locks, and operations under way.
 	users  atomic.Int64
 	lastID atomic.Uint64
+
+	// entry is held while something is handed to the library. There a thread may have to wait for another one for a
+	// moment; here a goroutine waits instead, so that many of them at once do not each take a thread.
+	entry sync.Mutex
 
 	mu sync.Mutex
 	// calls are those under way, nil where nobody waits for the outcome any more.
@@ -116,6 +123,7 @@ func (p *port) end(id uint64, outcome outcome) {
 		call.ended <- outcome
 	}
 	if known {
+		p.underWay.Add(-1)
 		p.leave()
 	}
 }
@@ -128,13 +136,18 @@ func (p *port) begin(start operation) (uint64, *call, *Error) {
 	id := p.lastID.Add(1)
 	call := calls.Get().(*call)
 	p.use()
+	p.underWay.Add(1)
 	p.mu.Lock()
 	p.calls[id] = call
 	p.mu.Unlock()
-	if failed := start(p.queue, id); failed != nil {
+	p.entry.Lock()
+	failed := start(p.queue, id)
+	p.entry.Unlock()
+	if failed != nil {
 		p.mu.Lock()
 		delete(p.calls, id)
 		p.mu.Unlock()
+		p.underWay.Add(-1)
 		p.leave()
 		calls.Put(call)
 		return 0, nil, failed
@@ -150,11 +163,17 @@ func (p *port) await(ctx context.Context, id uint64, call *call) outcome {
 		calls.Put(call)
 		return outcome
 	case <-ctx.Done():
-		cancelOperation(p.queue, id)
+		p.cancel(id)
 		outcome := <-call.ended
 		calls.Put(call)
 		return outcome
 	}
+}
+
+func (p *port) cancel(id uint64) {
+	p.entry.Lock()
+	defer p.entry.Unlock()
+	cancelOperation(p.queue, id)
 }
 
 // run carries out an operation that can be cancelled: an acquire or a question.
@@ -163,8 +182,15 @@ func (p *port) run(ctx context.Context, start operation) (outcome, *Error) {
 	if failed != nil {
 		return outcome{}, failed
 	}
-	ended := p.await(ctx, id, call)
-	return ended, ended.failure()
+	return p.judge(p.await(ctx, id, call))
+}
+
+func (p *port) judge(ended outcome) (outcome, *Error) {
+	failed := ended.failure()
+	if failed == nil {
+		p.direct.succeeded()
+	}
+	return ended, failed
 }
 
 // runToEnd carries out an operation that goes on in the background when the context ends first.
@@ -176,7 +202,7 @@ func (p *port) runToEnd(ctx context.Context, start operation) (outcome, *Error) 
 	select {
 	case ended := <-call.ended:
 		calls.Put(call)
-		return ended, ended.failure()
+		return p.judge(ended)
 	case <-ctx.Done():
 		p.abandon(id, call)
 		return outcome{}, cancelled(ctx)
