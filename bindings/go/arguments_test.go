@@ -37,6 +37,20 @@ func TestWrongNamesAreRefused(t *testing.T) {
 	take(t, f, "Schloß 锁 🔒 "+resource(t))
 }
 
+func TestWrongSetsOfNamesAreRefused(t *testing.T) {
+	f := factory(t)
+	for _, wrong := range []struct {
+		names []string
+		words string
+	}{
+		{nil, ""}, {[]string{}, ""}, {[]string{"a", "a"}, "a"}, {make([]string, 129), "129"}, {[]string{"a", ""}, "empty"},
+		{[]string{"a", "\x00"}, "NUL"}, {[]string{"a", "\xff"}, "UTF-8"},
+	} {
+		_, err := f.LockMany(background(), wrong.names)
+		refused(t, err, wrong.words)
+	}
+}
+
 func TestWrongTimesAreRefused(t *testing.T) {
 	f, name := factory(t), resource(t)
 	for _, ttl := range []time.Duration{0, -time.Second, 999 * time.Microsecond, math.MinInt64, math.MaxInt64, time.Hour} {
@@ -97,6 +111,9 @@ func TestNilAndEmptyObjectsGiveErrors(t *testing.T) {
 		refused(t, err, "New")
 		_, err = f.IsLocked(background(), "x")
 		refused(t, err, "New")
+		_, err = f.LockMany(background(), []string{"x", "y"})
+		refused(t, err, "New")
+		refused(t, f.Vouch(), "New")
 		_, err = f.Check()
 		refused(t, err, "New")
 		if err := f.Close(); err != nil {
@@ -106,7 +123,9 @@ func TestNilAndEmptyObjectsGiveErrors(t *testing.T) {
 	for _, lock := range []*Lock{nil, {}} {
 		refused(t, lock.Unlock(background()), "lock")
 		refused(t, lock.Extend(background(), time.Second), "lock")
-		if lock.Validity() != 0 || lock.Resource() != "" || lock.Token() != "" {
+		refused(t, lock.KeepAlive(), "lock")
+		if lock.Validity() != 0 || lock.Resource() != "" || lock.Token() != "" || lock.Fence() != 0 ||
+			lock.Resources() != nil || lock.Fences() != nil {
 			t.Error("an empty lock says something")
 		}
 		within(t, "the loss of an empty lock", lock.Lost())

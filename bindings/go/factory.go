@@ -3,6 +3,8 @@ package redlock
 import (
 	"context"
 	"runtime"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -131,20 +133,30 @@ func closed() *Error {
 // The lock is held until [Lock.Unlock], or until its TTL ends. Keep a reference to it for as long: a lock that nothing
 // refers to is given back when the garbage collector finds it.
 func (f *Factory) Lock(ctx context.Context, resource string, options ...LockOption) (*Lock, error) {
-	lock, failed := f.lock(ctx, resource, options)
-	if failed != nil {
-		return nil, failed.of("lock", resource)
-	}
-	return lock, nil
+	return f.lockAll(ctx, []string{resource}, options)
 }
 
 // TryLock is as Lock, but tries once: when another holds the lock, it fails with [ErrContended] at once.
 func (f *Factory) TryLock(ctx context.Context, resource string, options ...LockOption) (*Lock, error) {
-	once := func(o *lockOptions) { o.wait = 0 }
-	return f.Lock(ctx, resource, append(options[:len(options):len(options)], once)...)
+	return f.lockAll(ctx, []string{resource}, append(options[:len(options):len(options)], WithWait(0)))
 }
 
-func (f *Factory) lock(ctx context.Context, resource string, options []LockOption) (*Lock, *Error) {
+// LockMany takes the locks on up to 128 resources as one lock, or none of them. One try takes one round trip, however
+// many resources there are, and sets that overlap never wait for each other for ever, in whichever order they are named.
+// The lock is lost when it is lost on any of them.
+func (f *Factory) LockMany(ctx context.Context, resources []string, options ...LockOption) (*Lock, error) {
+	return f.lockAll(ctx, slices.Clone(resources), options)
+}
+
+func (f *Factory) lockAll(ctx context.Context, names []string, options []LockOption) (*Lock, error) {
+	lock, failed := f.lock(ctx, names, options)
+	if failed != nil {
+		return nil, failed.of("lock", strings.Join(names, ", "))
+	}
+	return lock, nil
+}
+
+func (f *Factory) lock(ctx context.Context, names []string, options []LockOption) (*Lock, *Error) {
 	if failed := f.ready(ctx); failed != nil {
 		return nil, failed
 	}
@@ -152,13 +164,13 @@ func (f *Factory) lock(ctx context.Context, resource string, options []LockOptio
 	if failed != nil {
 		return nil, failed
 	}
-	if failed := checkText("the resource's name", resource); failed != nil {
+	if failed := checkNames(names); failed != nil {
 		return nil, failed
 	}
 	// The factory must not be collected before the operation has ended.
 	defer runtime.KeepAlive(f)
 	wait, byContext := waitWithin(ctx, o.wait)
-	handle, failed := f.acquire(ctx, resource, o.ttl, wait)
+	handle, failed := f.acquire(ctx, names, o.ttl, wait)
 	switch {
 	case failed != nil:
 		return nil, f.explain(ctx, failed, byContext)
@@ -167,22 +179,31 @@ func (f *Factory) lock(ctx context.Context, resource string, options []LockOptio
 		freeLock(handle)
 		return nil, cancelled(ctx)
 	}
-	return newLock(f.port, handle, resource, o), nil
+	return newLock(f.port, handle, names, o)
+}
+
+func checkNames(names []string) *Error {
+	for _, name := range names {
+		if failed := checkText("the resource's name", name); failed != nil {
+			return failed
+		}
+	}
+	return nil
 }
 
 // acquire tries at once if it is alone, and else, or when that was in vain, waits at the port.
-func (f *Factory) acquire(ctx context.Context, resource string, ttl, wait time.Duration) (lockHandle, *Error) {
+func (f *Factory) acquire(ctx context.Context, names []string, ttl, wait time.Duration) (lockHandle, *Error) {
 	var handle lockHandle
 	var failed *Error
 	tried := f.port.direct.try(f.port, func() bool {
-		handle, failed = acquire(f.handle, resource, ttl)
+		handle, failed = acquire(f.handle, names, ttl)
 		return failed == nil
 	})
 	if tried && (failed == nil || wait == 0 || !failed.passing()) {
 		return handle, failed
 	}
 	ended, failed := f.port.run(ctx, func(to queueHandle, id uint64) *Error {
-		return submitAcquire(f.handle, resource, ttl, wait, to, id)
+		return submitAcquire(f.handle, names, ttl, wait, to, id)
 	})
 	return ended.lock, failed
 }
@@ -213,7 +234,7 @@ func (f *Factory) explain(ctx context.Context, failed *Error, byContext bool) *E
 			failed.cause = context.DeadlineExceeded
 		}
 	case ErrInvalidArgument:
-		if f.closed.Load() {
+		if f.usable() && f.closed.Load() {
 			return closed()
 		}
 	}
@@ -234,7 +255,7 @@ func (f *Factory) isLocked(ctx context.Context, resource string) (bool, *Error) 
 	if failed := f.ready(ctx); failed != nil {
 		return false, failed
 	}
-	if failed := checkText("the resource's name", resource); failed != nil {
+	if failed := checkNames([]string{resource}); failed != nil {
 		return false, failed
 	}
 	ended, failed := f.port.run(ctx, func(to queueHandle, id uint64) *Error {
@@ -259,4 +280,19 @@ func (f *Factory) Check() (string, error) {
 		return "", f.explain(context.Background(), failed, false).of("check", "")
 	}
 	return report, nil
+}
+
+// Vouch gives the operator's word that the nodes have forgotten no lock: those that are connected vote at once. It is for
+// a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on
+// them. It fails with [ErrNoQuorum] when no node is connected (yet); [Factory.Check] tells.
+func (f *Factory) Vouch() error {
+	failed := f.ready(context.Background())
+	if failed == nil {
+		failed = vouch(f.handle)
+		runtime.KeepAlive(f)
+	}
+	if failed != nil {
+		return f.explain(context.Background(), failed, false).of("vouch", "")
+	}
+	return nil
 }

@@ -17,6 +17,7 @@ type LockOption func(*lockOptions)
 type lockOptions struct {
 	ttl  time.Duration
 	wait time.Duration
+	keep bool
 }
 
 // WithTTL sets the time, in whole milliseconds, after which the nodes free the lock by themselves: more than the work
@@ -29,6 +30,11 @@ func WithTTL(ttl time.Duration) LockOption {
 // call waits until its context ends. What ends first counts.
 func WithWait(wait time.Duration) LockOption {
 	return func(o *lockOptions) { o.wait = wait }
+}
+
+// WithKeepAlive has the lock kept alive as by [Lock.KeepAlive], from the beginning.
+func WithKeepAlive() LockOption {
+	return func(o *lockOptions) { o.keep = true }
 }
 
 func newLockOptions(options []LockOption) (lockOptions, *Error) {

@@ -20,8 +20,8 @@ type loss struct {
 }
 
 // Lost is closed when the lock can no longer be proven held: shortly before its validity ends, or when the library
-// learns that its keys are gone. To give the lock back does not close it; for a goroutine that shall end in either
-// case, use [Lock.Context].
+// learns that its keys are gone or that it cannot be kept alive. To give the lock back does not close it; for a
+// goroutine that shall end in either case, use [Lock.Context].
 func (l *Lock) Lost() <-chan struct{} {
 	if !l.usable() {
 		return closedChannel
@@ -31,7 +31,7 @@ func (l *Lock) Lost() <-chan struct{} {
 }
 
 // Context is a context that ends when the lock is lost, as [Lock.Lost] tells, or given back; [context.Cause] then says
-// which: [ErrExpired] or [ErrReleased]. It ends with its parent too. As long as something refers to it, the lock counts
+// which: [ErrExpired], [ErrNoQuorum] where it could not be kept alive, or [ErrReleased]. It ends with its parent too. As long as something refers to it, the lock counts
 // as referred to.
 func (l *Lock) Context(parent context.Context) context.Context {
 	if parent == nil {
@@ -58,6 +58,12 @@ var closedChannel = func() chan struct{} {
 	close(closed)
 	return closed
 }()
+
+func (l *loss) known() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.isLost
+}
 
 func (l *loss) setTTL(ttl time.Duration) {
 	l.mu.Lock()
@@ -124,7 +130,7 @@ func (g *grant) look() {
 		return
 	}
 	l.mu.Unlock()
-	l.declare((&Error{Status: ErrExpired, Message: ErrExpired.Error()}).of("hold", g.resource))
+	l.declare((&Error{Status: ErrExpired, Message: ErrExpired.Error()}).of("hold", g.name()))
 }
 
 // declare says that the lock is lost, unless it was known to be lost or given back.

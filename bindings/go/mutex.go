@@ -11,9 +11,9 @@ import (
 // Mutex is a lock on a resource with the methods of [sync.Mutex], for code that wants a [sync.Locker]. Goroutines that
 // share one Mutex exclude each other without asking the nodes, and in turn exclude all other owners of the resource.
 //
-// A [sync.Locker] has no room for errors. So Lock tries until it holds the lock, whatever the nodes do; it panics only
-// when it could never succeed: when the arguments are wrong or the factory was closed. A lock that was lost meanwhile
-// does not make Unlock panic; whoever wants to know asks [Mutex.Held].
+// A [sync.Locker] has no room for errors. So Lock tries until it holds the lock, whatever the nodes do, and has it kept
+// alive; it panics only when it could never succeed: when the arguments are wrong or the factory was closed. A lock that
+// was lost meanwhile does not make Unlock panic; whoever wants to know asks [Mutex.Held].
 type Mutex struct {
 	factory  *Factory
 	resource string
@@ -101,7 +101,7 @@ func (m *Mutex) take() *Lock {
 }
 
 func (m *Mutex) with(wait time.Duration) []LockOption {
-	return append(m.options[:len(m.options):len(m.options)], WithWait(wait))
+	return append(m.options[:len(m.options):len(m.options)], WithWait(wait), WithKeepAlive())
 }
 
 // hopeless says whether to try again would fail in the same way.

@@ -70,8 +70,10 @@ func TestAConditionVariableWorksWithAMutex(t *testing.T) {
 }
 
 func TestUnlockingALostMutexDoesNotPanic(t *testing.T) {
-	mutex := factory(t).Mutex(resource(t), WithTTL(100*time.Millisecond))
+	name := resource(t)
+	mutex := factory(t).Mutex(name, WithTTL(time.Second))
 	mutex.Lock()
+	deleteKey(t, name)
 	within(t, "the loss", mutex.Held().Lost())
 	mutex.Unlock()
 }

@@ -10,6 +10,14 @@ package redlock
 #cgo nocallback redlock_release
 #cgo noescape redlock_acquire
 #cgo nocallback redlock_acquire
+#cgo noescape redlock_lock_fence_at
+#cgo nocallback redlock_lock_fence_at
+#cgo noescape redlock_lock_keep_alive
+#cgo nocallback redlock_lock_keep_alive
+#cgo noescape redlock_submit_acquire_many
+#cgo nocallback redlock_submit_acquire_many
+#cgo noescape redlock_acquire_many
+#cgo nocallback redlock_acquire_many
 #cgo noescape redlock_cancel
 #cgo nocallback redlock_cancel
 #cgo noescape redlock_queue_next
@@ -89,10 +97,17 @@ func failure(status C.redlock_status, handle errorHandle) *Error {
 }
 
 // acquire tries once, and blocks meanwhile.
-func acquire(factory factoryHandle, resource string, ttl time.Duration) (lockHandle, *Error) {
+func acquire(factory factoryHandle, names []string, ttl time.Duration) (lockHandle, *Error) {
 	var lock lockHandle
 	var failed errorHandle
-	status := C.redlock_acquire(factory, cText(resource), milliseconds(ttl), 0, &lock, &failed)
+	var status C.redlock_status
+	if len(names) == 1 {
+		status = C.redlock_acquire(factory, cText(names[0]), milliseconds(ttl), 0, &lock, &failed)
+	} else {
+		list := newTextList(names)
+		defer list.free()
+		status = C.redlock_acquire_many(factory, list.first(), list.count(), milliseconds(ttl), 0, &lock, &failed)
+	}
 	return lock, failure(status, failed)
 }
 
@@ -102,10 +117,18 @@ func release(lock lockHandle) *Error {
 	return failure(C.redlock_release(lock, &failed), failed)
 }
 
-func submitAcquire(factory factoryHandle, resource string, ttl, wait time.Duration, to queueHandle, id uint64) *Error {
+func submitAcquire(factory factoryHandle, names []string, ttl, wait time.Duration, to queueHandle, id uint64) *Error {
 	var failed errorHandle
-	status := C.redlock_submit_acquire(
-		factory, cText(resource), milliseconds(ttl), waitMilliseconds(wait), to, C.uint64_t(id), &failed)
+	var status C.redlock_status
+	if len(names) == 1 {
+		status = C.redlock_submit_acquire(
+			factory, cText(names[0]), milliseconds(ttl), waitMilliseconds(wait), to, C.uint64_t(id), &failed)
+	} else {
+		list := newTextList(names)
+		defer list.free()
+		status = C.redlock_submit_acquire_many(
+			factory, list.first(), list.count(), milliseconds(ttl), waitMilliseconds(wait), to, C.uint64_t(id), &failed)
+	}
 	return failure(status, failed)
 }
 
@@ -145,6 +168,16 @@ func lockToken(lock lockHandle) string {
 	return C.GoString(C.redlock_lock_token(lock))
 }
 
+func lockFence(lock lockHandle, i int) uint64 {
+	return uint64(C.redlock_lock_fence_at(lock, C.size_t(i)))
+}
+
+// keepAlive has the library extend the lock; that it is lost comes as an event with the number.
+func keepAlive(lock lockHandle, to queueHandle, id uint64) *Error {
+	var failed errorHandle
+	return failure(C.redlock_lock_keep_alive(lock, to, C.uint64_t(id), &failed), failed)
+}
+
 // freeLock gives the lock back in the background when it is still held.
 func freeLock(lock lockHandle) {
 	C.redlock_lock_free(lock)
@@ -168,13 +201,13 @@ func freeQueue(queue queueHandle) {
 // batch has room for the events that are taken at once.
 type batch [64]C.redlock_event
 
-// outcome is the end of one operation.
+// outcome is the end of one operation, or the loss of a lock.
 type outcome struct {
-	status   C.redlock_status
-	failed   errorHandle
-	lock     lockHandle
-	validity time.Duration
-	value    uint64
+	status C.redlock_status
+	kind   C.uint32_t
+	failed errorHandle
+	lock   lockHandle
+	value  uint64
 }
 
 // take moves events from the queue into the batch, without waiting; how many.
@@ -184,17 +217,20 @@ func (b *batch) take(queue queueHandle) int {
 	return int(count)
 }
 
-// event is the i-th that was taken: the operation's number and how it ended.
+// event is the i-th that was taken: its number and what it says.
 func (b *batch) event(i int) (uint64, outcome) {
 	event := &b[i]
 	return uint64(event.id), outcome{
-		status:   event.status,
-		failed:   event.error,
-		lock:     event.lock,
-		validity: time.Duration(event.validity_ms) * time.Millisecond,
-		value:    uint64(event.value),
+		status: event.status,
+		kind:   event.kind,
+		failed: event.error,
+		lock:   event.lock,
+		value:  uint64(event.value),
 	}
 }
+
+// isLoss says whether this is the loss of a lock that was kept alive, and no operation's end.
+func (o *outcome) isLoss() bool { return o.kind == C.REDLOCK_EVENT_LOST }
 
 // failure takes over why the operation failed; nil when it did not.
 func (o *outcome) failure() *Error {

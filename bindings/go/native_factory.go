@@ -18,7 +18,7 @@ func newFactory(urls []string, settings []setting) (factoryHandle, *Error) {
 	defer list.free()
 	var factory factoryHandle
 	var handle errorHandle
-	status := C.redlock_factory_new(list.first(), C.size_t(len(urls)), options, &factory, &handle)
+	status := C.redlock_factory_new(list.first(), list.count(), options, &factory, &handle)
 	return factory, failure(status, handle)
 }
 
@@ -54,6 +54,10 @@ func (list textList) first() **C.char {
 	return unsafe.SliceData(list)
 }
 
+func (list textList) count() C.size_t {
+	return C.size_t(len(list))
+}
+
 func (list textList) free() {
 	for _, text := range list {
 		C.free(unsafe.Pointer(text))
@@ -72,6 +76,11 @@ func checkFactory(factory factoryHandle) (string, *Error) {
 	status := C.redlock_factory_check(factory, &report, &handle)
 	defer C.redlock_string_free(report)
 	return C.GoString(report), failure(status, handle)
+}
+
+func vouch(factory factoryHandle) *Error {
+	var handle errorHandle
+	return failure(C.redlock_factory_vouch(factory, &handle), handle)
 }
 
 // optionTable is the library's own table of options.

@@ -28,6 +28,8 @@ type port struct {
 	mu sync.Mutex
 	// calls are those under way, nil where nobody waits for the outcome any more.
 	calls map[uint64]*call
+	// kept are the locks that are kept alive, by the numbers of their loss.
+	kept map[uint64]*grant
 }
 
 // call is an operation under way.
@@ -50,7 +52,7 @@ func newPort() (*port, *Error) {
 		freeQueue(queue)
 		return nil, &Error{Status: ErrSystem, Message: "no descriptor for a factory: " + err.Error()}
 	}
-	p := &port{queue: queue, file: file, calls: make(map[uint64]*call)}
+	p := &port{queue: queue, file: file, calls: make(map[uint64]*call), kept: make(map[uint64]*grant)}
 	p.users.Store(1)
 	go p.deliver()
 	return p, nil
@@ -103,8 +105,11 @@ func (p *port) drain(events *batch) {
 	for {
 		count := events.take(p.queue)
 		for i := range count {
-			id, outcome := events.event(i)
-			p.end(id, outcome)
+			if id, outcome := events.event(i); outcome.isLoss() {
+				p.lose(id, outcome)
+			} else {
+				p.end(id, outcome)
+			}
 		}
 		if count < len(events) {
 			return
@@ -125,6 +130,17 @@ func (p *port) end(id uint64, outcome outcome) {
 	if known {
 		p.underWay.Add(-1)
 		p.leave()
+	}
+}
+
+// lose tells of the loss of a lock that was kept alive.
+func (p *port) lose(id uint64, loss outcome) {
+	reason := loss.failure()
+	p.mu.Lock()
+	grant := p.kept[id]
+	p.mu.Unlock()
+	if grant != nil && reason != nil {
+		grant.loss.declare(reason.of("keep alive", grant.name()))
 	}
 }
 

@@ -39,7 +39,7 @@ func (r *Reentrant) Lock(ctx context.Context) error {
 	}
 	defer func() { r.leave(state) }()
 	if state.depth > 0 {
-		if state.held.Validity() <= 0 {
+		if state.held.loss.known() || state.held.Validity() <= 0 {
 			return (&Error{Status: ErrExpired, Message: ErrExpired.Error()}).of("lock", r.resource)
 		}
 		state.depth++
