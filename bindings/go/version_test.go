@@ -1,6 +1,11 @@
 package redlock
 
 import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -30,4 +35,40 @@ func TestOtherLibrariesAreRefusedOrNot(t *testing.T) {
 			t.Errorf("%v", failed)
 		}
 	}
+}
+
+// A program is compiled with the header of a version to come, and runs with the library that there is.
+func TestAProgramForALaterLibrarySaysSo(t *testing.T) {
+	later := t.TempDir()
+	text, err := os.ReadFile(header(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile(`(?m)^#define REDLOCK_VERSION .*$`).ReplaceAll(text, []byte(`#define REDLOCK_VERSION "0.98.7"`))
+	text = regexp.MustCompile(`(?m)^(#define REDLOCK_VERSION_NUMBER) .*$`).ReplaceAll(text, []byte("$1 9807"))
+	if err := os.WriteFile(filepath.Join(later, "redlock.h"), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("go", "run", "./testdata/version")
+	command.Env = append(os.Environ(), "CGO_CPPFLAGS=-I"+later, "GOEXPERIMENT=", "GOGC=100")
+	output, err := command.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		t.Fatalf("it ran: %v\n%s", err, output)
+	}
+	for _, words := range []string{"libredlock", "is version " + Version(), "for version 0.98.7", "install"} {
+		if !strings.Contains(string(output), words) {
+			t.Errorf("it does not say %q:\n%s", words, output)
+		}
+	}
+}
+
+// header is where pkg-config finds redlock.h.
+func header(t *testing.T) string {
+	t.Helper()
+	directory, err := exec.Command("pkg-config", "--variable=includedir", "redlock").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(strings.TrimSpace(string(directory)), "redlock.h")
 }
