@@ -49,6 +49,7 @@ pub(crate) struct Settings {
     pub(crate) max_ttl_ms: u64,
     pub(crate) key_prefix: Arc<str>,
     pub(crate) fencing: bool,
+    pub(crate) fair: bool,
     pub(crate) restart_guard: RestartGuard,
     /// For tests: what the ballots' clock is off by.
     pub(crate) ballot_clock_offset_ms: i64,
@@ -143,6 +144,14 @@ impl Drop for NodeSet {
 pub(crate) struct Mark {
     pub(crate) operation: Key,
     pub(crate) attempt: u32,
+}
+
+impl Mark {
+    /// Of a question about the server, which no operation asked.
+    pub(crate) const NONE: Mark = Mark {
+        operation: Key::NONE,
+        attempt: 0,
+    };
 }
 
 /// The state of the way to a node.
@@ -319,6 +328,8 @@ pub(crate) struct Nodes {
     pub(crate) nodes: Vec<Node>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) ballots: Ballots,
+    /// When a waiter last looked without a reason, only to be sure.
+    pub(crate) last_look: Nanos,
     /// Whether no node is known to be older than the longest TTL: a set that was just started.
     pub(crate) all_new: bool,
     /// Operations that wait for a node to come up.
@@ -333,13 +344,15 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(crate) fn new(set: &Arc<NodeSet>, now: Nanos) -> Nodes {
-        let hope_until = now + set.settings.connect_timeout();
+        // A little longer than the connector tries, so that its reason is known when hope ends.
+        let hope_until = now + set.settings.connect_timeout() + FIRST_CONTACT_GRACE;
         let node = |address| Node::new(Arc::clone(address), hope_until);
         Nodes {
             shared: Arc::downgrade(set),
             nodes: set.addresses.iter().map(node).collect(),
             settings: Arc::clone(&set.settings),
             ballots: Ballots::default(),
+            last_look: 0,
             all_new: false,
             waiting: Vec::new(),
             asking: 0,
