@@ -1,9 +1,11 @@
 //! Contended locks: waiters are served in the order of their arrival, and called when it is their turn.
 
+mod common;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
-use redlock::{Completion, Factory, Options, Queue, Wait};
+use redlock::{Completion, Factory, Queue, Wait};
 use testkit::Cluster;
 
 const TTL: Duration = Duration::from_secs(20);
@@ -18,7 +20,7 @@ fn waiters(cluster: &Cluster, resource: &str) -> usize {
 #[test]
 fn waiters_are_served_in_the_order_of_their_arrival() {
     let cluster = Cluster::start(5);
-    let factory = Factory::new(&cluster.urls()).unwrap();
+    let factory = common::factory(&cluster);
     let held = factory.acquire("r", TTL, Wait::No).unwrap();
     let queue = Queue::new().unwrap();
     for id in 0..20 {
@@ -51,7 +53,7 @@ fn threads_with_factories_of_their_own_take_turns() {
         for thread in 0..8 {
             let (cluster, served) = (&cluster, &served);
             scope.spawn(move || {
-                let factory = Factory::new(&cluster.urls()).unwrap();
+                let factory = common::factory(cluster);
                 for _ in 0..50 {
                     let lock = factory.acquire("r", TTL, Wait::Forever).unwrap();
                     served.lock().unwrap().push((thread, lock.fence()));
@@ -68,7 +70,7 @@ fn threads_with_factories_of_their_own_take_turns() {
 #[test]
 fn a_waiter_that_gives_up_leaves_the_queue() {
     let cluster = Cluster::start(3);
-    let factory = Factory::new(&cluster.urls()).unwrap();
+    let factory = common::factory(&cluster);
     let _held = factory.acquire("r", TTL, Wait::No).unwrap();
     let queue = Queue::new().unwrap();
     factory
@@ -87,8 +89,7 @@ fn a_waiter_that_gives_up_leaves_the_queue() {
 #[test]
 fn without_fairness_nobody_queues() {
     let cluster = Cluster::start(3);
-    let mut options = Options::new();
-    options.set("fair", "off").unwrap();
+    let options = common::options_with(&[("fair", "off")]);
     let factory = Factory::with_options(&cluster.urls(), &options).unwrap();
     let held = factory.acquire("r", TTL, Wait::No).unwrap();
     let queue = Queue::new().unwrap();

@@ -101,8 +101,9 @@ impl Core {
         let set = self.sets[place].as_mut()?;
         while set.asking < MAX_ASKING {
             let key = set.queued.pop_front()?;
-            // One that was stopped while it waited is gone.
-            if self.operations.get(key).is_some() {
+            // One that was stopped while it waited is gone, or stays only until a node has answered an earlier attempt.
+            let phase = self.operations.get(key).map(|operation| operation.phase);
+            if phase == Some(Phase::Queued) {
                 set.asking += 1;
                 return Some(key);
             }
