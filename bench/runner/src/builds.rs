@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::go;
 use crate::program::Program;
 use crate::python;
 
@@ -69,6 +70,7 @@ fn build_one(places: &Places, name: &str) -> Result<Program, String> {
         "rslock" => rslock(places),
         "node-redlock" => node_redlock(places),
         "redlock-py" => redlock_py(places),
+        "go" => go::build(places),
         "python" => python::build(places),
         _ => Err("nobody knows how to build it".to_owned()),
     }

@@ -2,6 +2,7 @@
 
 mod builds;
 mod docs;
+mod go;
 mod machine;
 mod options;
 mod program;
