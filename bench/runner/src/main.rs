@@ -3,6 +3,7 @@
 mod builds;
 mod docs;
 mod machine;
+mod node;
 mod options;
 mod program;
 mod records;
