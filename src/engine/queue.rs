@@ -136,7 +136,9 @@ impl QueueState {
             return;
         }
         let (outcome, given_back) = match outcome {
-            Outcome::Acquired(held) if cancelled => (cancelled_outcome(), Some(held)),
+            Outcome::Acquired(_) | Outcome::Locked(_) if cancelled => {
+                (cancelled_outcome(), Some(outcome))
+            }
             outcome => (outcome, None),
         };
         inner.events.push_back(Completed { id, kind, outcome });
@@ -220,7 +222,7 @@ impl QueueState {
             )));
         };
         let mut given_back = None;
-        if matches!(waiting.outcome, Outcome::Acquired(_)) {
+        if matches!(waiting.outcome, Outcome::Acquired(_) | Outcome::Locked(_)) {
             given_back = Some(std::mem::replace(&mut waiting.outcome, cancelled_outcome()));
         }
         drop(inner);

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::node;
 use crate::program::Program;
+use crate::python;
 
 /// The programs by the names that the table uses: `ours`, `floor` and the peers.
 pub type Programs = BTreeMap<&'static str, Program>;
@@ -70,6 +71,7 @@ fn build_one(places: &Places, name: &str) -> Result<Program, String> {
         "node-redlock" => node_redlock(places),
         "redlock-py" => redlock_py(places),
         "node" => node::build(places),
+        "python" => python::build(places),
         _ => Err("nobody knows how to build it".to_owned()),
     }
 }
@@ -175,12 +177,8 @@ fn node_redlock(places: &Places) -> Result<Program, String> {
 }
 
 fn redlock_py(places: &Places) -> Result<Program, String> {
-    let venv = places.out.join("venv");
-    let python = venv.join("bin/python");
+    let python = python::environment(places)?;
     let directory = places.bench("peers/redlock-py");
-    if !python.exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    }
     run(Command::new(&python)
         .args([
             "-m",

@@ -6,6 +6,7 @@ mod machine;
 mod node;
 mod options;
 mod program;
+mod python;
 mod records;
 mod rounds;
 mod scenarios;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::builds::Programs;
 use crate::node;
 use crate::options::Options;
+use crate::python;
 
 /// One program in one role within a scenario.
 pub struct Subject {
@@ -73,6 +74,7 @@ pub fn chosen(options: &Options) -> Vec<Scenario> {
     ];
     all.into_iter()
         .chain(node::scenarios(options))
+        .chain(python::scenarios(options))
         .filter(|scenario| options.wants(scenario.name))
         .collect()
 }
