@@ -81,10 +81,7 @@ async function shakeHands() {
 
 const options = parse();
 const factory = new Factory(options.urls.split(","));
-const resources = Array.from(
-  { length: Number(options.callers) },
-  (_, i) => `${options["resource-prefix"]}:node:${i}`,
-);
+const resources = Array.from({ length: Number(options.callers) }, (_, i) => `${options["resource-prefix"]}:node:${i}`);
 for (const resource of resources) await pair(factory, resource);
 if (options.handshake) await shakeHands();
 
