@@ -185,6 +185,7 @@ impl Lock {
             call: grant.keep(),
             ttl_ms,
             notice,
+            failure: None,
         }));
         Ok(())
     }

@@ -144,6 +144,23 @@ const TABLE: &[Row] = &[
     },
     Row {
         info: OptionInfo {
+            name: "fair",
+            default: "on",
+            values: "on, off",
+            description: "Whether those who wait for a lock are served in the order of their arrival, and called when it \
+                          is free. `off`: they look for it now and then, and whoever comes first gets it.",
+        },
+        set: |options, value| {
+            options.settings.fair = match value {
+                "on" => true,
+                "off" => false,
+                _ => return Err(NotAllowed),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
             name: "restart_guard",
             default: "auto",
             values: "auto, strict, off",
@@ -259,6 +276,7 @@ impl Default for Options {
                 max_ttl_ms: 120_000,
                 key_prefix: "".into(),
                 fencing: true,
+                fair: true,
                 restart_guard: RestartGuard::Auto,
                 ballot_clock_offset_ms: 0,
             },

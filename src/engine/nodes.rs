@@ -49,6 +49,7 @@ pub(crate) struct Settings {
     pub(crate) max_ttl_ms: u64,
     pub(crate) key_prefix: Arc<str>,
     pub(crate) fencing: bool,
+    pub(crate) fair: bool,
     pub(crate) restart_guard: RestartGuard,
     /// For tests: what the ballots' clock is off by.
     pub(crate) ballot_clock_offset_ms: i64,
@@ -327,6 +328,8 @@ pub(crate) struct Nodes {
     pub(crate) nodes: Vec<Node>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) ballots: Ballots,
+    /// When a waiter last looked without a reason, only to be sure.
+    pub(crate) last_look: Nanos,
     /// Whether no node is known to be older than the longest TTL: a set that was just started.
     pub(crate) all_new: bool,
     /// Operations that wait for a node to come up.
@@ -349,6 +352,7 @@ impl Nodes {
             nodes: set.addresses.iter().map(node).collect(),
             settings: Arc::clone(&set.settings),
             ballots: Ballots::default(),
+            last_look: 0,
             all_new: false,
             waiting: Vec::new(),
             asking: 0,

@@ -27,10 +27,14 @@ impl Ballots {
         }
     }
 
+    /// The nodes' time, in us since 1970, as far as it is known.
+    pub(crate) fn time(&self, now: Nanos) -> u64 {
+        ((now / 1000) as i64).saturating_add(self.offset).max(1) as u64
+    }
+
     /// A fresh ballot.
     pub(crate) fn propose(&mut self, now: Nanos) -> u64 {
-        let time = ((now / 1000) as i64).saturating_add(self.offset).max(1) as u64;
-        self.highest = time.max(self.highest + 1);
+        self.highest = self.time(now).max(self.highest + 1);
         self.highest
     }
 

@@ -8,6 +8,7 @@ mod dialogue;
 mod tests;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, InfoDict, Value, cmd};
@@ -120,7 +121,7 @@ impl SetupError {
 pub(crate) fn establish(
     address: &Address,
     timeout: Duration,
-    max_ttl_ms: u64,
+    (max_ttl_ms, channel): (u64, &Arc<str>),
     superseded: Option<&Superseded>,
 ) -> Result<Established, SetupError> {
     let deadline = Deadline::after(timeout);
@@ -128,7 +129,12 @@ pub(crate) fn establish(
     let mut dialogue = Dialogue::new(stream, deadline, address.password.as_ref());
     let greeting = greet(&mut dialogue, address)?;
     let mut server = examine(&mut dialogue, address, &greeting)?;
-    let scripts = Scripts::for_boot(server.run_id.as_deref().unwrap_or_default(), max_ttl_ms);
+    let channel = match server.resp3 && subscribe(&mut dialogue, channel)? {
+        true => Arc::clone(channel),
+        false => "".into(),
+    };
+    let run_id = server.run_id.as_deref().unwrap_or_default();
+    let scripts = Scripts::for_boot(run_id, max_ttl_ms, channel);
     prepare(&mut dialogue, &scripts, &mut server)?;
     if let Some(old) = superseded {
         supersede(&mut dialogue, old, &server)?;
@@ -294,6 +300,15 @@ fn prepare(
     server.time_us = time_of(&replies[2]);
     server.time_at = clock::now();
     Ok(())
+}
+
+/// Whether messages on this channel will come in between the answers, as RESP3 has it.
+fn subscribe(dialogue: &mut Dialogue<'_>, channel: &str) -> Result<bool, SetupError> {
+    let mut command = cmd("SUBSCRIBE");
+    command.arg(channel);
+    // A success is no answer but a push, a refusal is an answer; the PING's comes behind either.
+    let first = dialogue.first_of("SUBSCRIBE", &[command, cmd("PING")])?;
+    Ok(matches!(first, Value::Push { .. }))
 }
 
 fn script_exists(digest: &str) -> Cmd {

@@ -101,8 +101,9 @@ impl Core {
         let set = self.sets[place].as_mut()?;
         while set.asking < MAX_ASKING {
             let key = set.queued.pop_front()?;
-            // One that was stopped while it waited is gone.
-            if self.operations.get(key).is_some() {
+            // One that was stopped while it waited is gone, or stays only until a node has answered an earlier attempt.
+            let phase = self.operations.get(key).map(|operation| operation.phase);
+            if phase == Some(Phase::Queued) {
                 set.asking += 1;
                 return Some(key);
             }
@@ -177,6 +178,10 @@ impl Core {
                 // A release follows its acquire even to a node that is silent, or may not vote.
                 Link::Up(connection) if is_release || votes => {
                     let (target, token) = (&operation.target, operation.token.as_bytes());
+                    let question = match connection.can_call() {
+                        true => operation.question_to_caller(key),
+                        false => question,
+                    };
                     connection.ask((mark, question), target, token, Form::Brief, self.now);
                     operation.asked.insert(index);
                     operation.open.insert(index);
@@ -293,7 +298,21 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
-        match operation.rest(self.now, rand::random()) {
+        let time = self.sets[operation.set.place]
+            .as_ref()
+            .map_or(0, |set| set.ballots.time(self.now));
+        let called = operation.called;
+        match operation.rest(self.now, time, rand::random()) {
+            Some(_) if !called.is_empty() => {
+                operation.phase = Phase::Resting;
+                for node in called.iter() {
+                    self.called(key, node);
+                }
+            }
+            Some(until) if until <= self.now => {
+                operation.phase = Phase::Resting;
+                self.resume(key);
+            }
             Some(until) => {
                 operation.phase = Phase::Resting;
                 let attempt = operation.attempt;
@@ -362,6 +381,12 @@ impl Core {
             return;
         };
         operation.phase = Phase::Ended;
+        if operation.is_waiting() && matches!(outcome, Outcome::Failed(_)) {
+            self.leave_queue(key);
+        }
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
         if operation.is_awaited() {
             self.awaited -= 1;
         }
@@ -419,6 +444,7 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
+        operation.give_up_uncalled();
         let (place, open) = (operation.set.place, operation.open);
         let timeout = operation.node_timeout();
         let waited = (self.now - operation.asked_at) / MILLISECOND;

@@ -62,7 +62,12 @@ impl Core {
         let address = Arc::clone(&node.address);
         let superseded = node.superseded.clone();
         let spawned = runtime::spawn("redlock-connect", move || {
-            let result = setup::establish(&address, timeout, max_ttl_ms, superseded.as_ref());
+            let result = setup::establish(
+                &address,
+                timeout,
+                (max_ttl_ms, &runtime.channel),
+                superseded.as_ref(),
+            );
             runtime.send(Request::Connected {
                 place,
                 node: index,
