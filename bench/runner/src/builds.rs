@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::go;
+use crate::node;
 use crate::program::Program;
 use crate::python;
 
@@ -71,6 +72,7 @@ fn build_one(places: &Places, name: &str) -> Result<Program, String> {
         "node-redlock" => node_redlock(places),
         "redlock-py" => redlock_py(places),
         "go" => go::build(places),
+        "node" => node::build(places),
         "python" => python::build(places),
         _ => Err("nobody knows how to build it".to_owned()),
     }

@@ -4,6 +4,7 @@ mod builds;
 mod docs;
 mod go;
 mod machine;
+mod node;
 mod options;
 mod program;
 mod python;

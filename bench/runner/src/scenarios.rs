@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::builds::Programs;
 use crate::go;
+use crate::node;
 use crate::options::Options;
 use crate::python;
 
@@ -74,6 +75,7 @@ pub fn chosen(options: &Options) -> Vec<Scenario> {
     ];
     all.into_iter()
         .chain(go::scenarios(options))
+        .chain(node::scenarios(options))
         .chain(python::scenarios(options))
         .filter(|scenario| options.wants(scenario.name))
         .collect()
