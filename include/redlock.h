@@ -103,6 +103,12 @@
 #define REDLOCK_EVENT_IS_LOCKED 4
 
 /**
+ * The kind of event by which redlock_lock_keep_alive() reports that a lock is lost: the end of no operation, so redlock_cancel()
+ * does not know it. `status` is `REDLOCK_ERR_EXPIRED` or `REDLOCK_ERR_NO_QUORUM`.
+ */
+#define REDLOCK_EVENT_LOST 5
+
+/**
  * Level of a message: something is broken and stays so until somebody acts.
  */
 #define REDLOCK_LOG_ERROR 1
@@ -140,9 +146,9 @@ typedef struct redlock_error redlock_error;
 typedef struct redlock_factory redlock_factory;
 
 /**
- * One grant of the lock on a resource.
+ * One grant of the lock on a resource, or on several.
  *
- * Made by redlock_acquire(), or given by an event of kind `REDLOCK_EVENT_ACQUIRE`; freed by redlock_lock_free(). Any number of
+ * Made by redlock_acquire() or redlock_acquire_many(), or given by an event of kind `REDLOCK_EVENT_ACQUIRE`; freed by redlock_lock_free(). Any number of
  * threads may use it at once; operations on one lock follow one after another. It does not need its factory to live. After a
  * fork it belongs to the parent alone: in the child every operation on it answers `REDLOCK_ERR_FORKED`, and freeing it there
  * does not release it.
@@ -158,7 +164,7 @@ typedef struct redlock_lock redlock_lock;
 typedef struct redlock_options redlock_options;
 
 /**
- * Collects the events of operations that were submitted to it, each operation's exactly one.
+ * Collects the events of operations that were submitted to it, each operation's exactly one, and of kept locks that are lost.
  *
  * Made by redlock_queue_new(), freed by redlock_queue_free(). Any number of threads may submit to it, wait on it and cancel at
  * once. After a fork it belongs to the parent alone: in the child every operation on it answers `REDLOCK_ERR_FORKED`.
@@ -173,11 +179,11 @@ typedef struct redlock_queue redlock_queue;
 typedef int32_t redlock_status;
 
 /**
- * The end of one submitted operation. 96 bytes on every platform with 64-bit pointers, and so in later versions too.
+ * The end of one submitted operation, or the loss of a lock that was kept alive. 96 bytes on every platform with 64-bit pointers, and so in later versions too.
  */
 typedef struct redlock_event {
   /**
-   * The number that was given when the operation was submitted.
+   * The number that was given when the operation was submitted, or to redlock_lock_keep_alive().
    */
   uint64_t id;
   /**
@@ -207,9 +213,13 @@ typedef struct redlock_event {
    */
   uint64_t value;
   /**
+   * `REDLOCK_EVENT_ACQUIRE` with `REDLOCK_OK`: the lock's fencing token, as redlock_lock_fence() gives it. Otherwise 0.
+   */
+  uint64_t fence;
+  /**
    * For later versions; 0.
    */
-  uint64_t reserved[6];
+  uint64_t reserved[5];
 } redlock_event;
 
 /**
@@ -552,6 +562,22 @@ redlock_status redlock_factory_check(struct redlock_factory *factory,
                                      struct redlock_error **err);
 
 /**
+ * Gives the operator's word that the nodes of a factory have forgotten no lock: those that are connected vote at once, also for
+ * other clients that connect from now on.
+ *
+ * For a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on them.
+ * Nothing else needs it: a node that restarted votes again by itself when every lock that it may have forgotten has run out. Blocks
+ * for a moment only, until the I/O thread has answered. Any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_NO_QUORUM` when no node is connected (yet: redlock_factory_check() tells);
+ *         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
+ */
+redlock_status redlock_factory_vouch(struct redlock_factory *factory,
+                                     struct redlock_error **err);
+
+/**
  * Acquires the lock on a resource.
  *
  * Blocks until the lock is held, or is known to be out of reach, or `wait_ms` has passed. A try takes about one round trip to
@@ -576,6 +602,32 @@ redlock_status redlock_acquire(struct redlock_factory *factory,
                                int64_t wait_ms,
                                struct redlock_lock **out,
                                struct redlock_error **err);
+
+/**
+ * Acquires the locks on several resources as one lock, or none of them.
+ *
+ * All or nothing: when one resource is held by another, the others are given back. One try takes one round trip, however many
+ * resources there are, and sets that overlap never wait for each other for ever, in whichever order they are named. What releases,
+ * extends, keeps or frees the lock does so for all resources at once; it is lost when any of them is. Blocks as redlock_acquire()
+ * does; any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param resources an array of `n` names, each as for redlock_acquire() and different from the others; not NULL. Copied.
+ * @param n the number of resources: 1 to 128
+ * @param ttl_ms the TTL in milliseconds, as for redlock_acquire()
+ * @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
+ * @param out receives the lock, which the caller frees with redlock_lock_free(); NULL on failure; not NULL itself
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return as redlock_acquire(); also `REDLOCK_ERR_INVALID_ARGUMENT` when `n` is 0 or too large, or a name is given twice. On
+ *         failure nothing stays locked.
+ */
+redlock_status redlock_acquire_many(struct redlock_factory *factory,
+                                    const char *const *resources,
+                                    size_t n,
+                                    uint64_t ttl_ms,
+                                    int64_t wait_ms,
+                                    struct redlock_lock **out,
+                                    struct redlock_error **err);
 
 /**
  * Releases a lock. The handle stays valid until redlock_lock_free().
@@ -640,7 +692,21 @@ redlock_status redlock_is_locked(struct redlock_factory *factory,
 int64_t redlock_lock_validity_ms(const struct redlock_lock *lock);
 
 /**
- * Gives the name of the resource that a lock is on.
+ * Gives the fencing token of a lock: a number that is larger than that of every lock on the same resource whose acquire had
+ * succeeded before this one's began.
+ *
+ * Send it along with each write to what the lock protects, and have the storage refuse a number below the highest that it has seen:
+ * so a writer that does not know yet that it lost its lock does no harm. It is below 2^53, and no two locks on a resource have the
+ * same. An extension does not change it. Does not block and asks no node; any thread.
+ *
+ * @param lock the lock
+ * @return the fence, also when the lock is lost or released; 0 with the option "fencing" set to "off", or when `lock` is NULL or
+ *         freed
+ */
+uint64_t redlock_lock_fence(const struct redlock_lock *lock);
+
+/**
+ * Gives the name of the resource that a lock is on; of several, the first.
  *
  * Does not block; any thread.
  *
@@ -648,6 +714,41 @@ int64_t redlock_lock_validity_ms(const struct redlock_lock *lock);
  * @return a string that lives until redlock_lock_free() of the lock; NULL when `lock` is NULL or freed
  */
 const char *redlock_lock_resource(const struct redlock_lock *lock);
+
+/**
+ * Gives the number of resources that a lock is on: 1, or as many as redlock_acquire_many() was given.
+ *
+ * Does not block; any thread.
+ *
+ * @param lock the lock
+ * @return the number; 0 when `lock` is NULL or freed
+ */
+size_t redlock_lock_resource_count(const struct redlock_lock *lock);
+
+/**
+ * Gives the name of the resource `i` of a lock.
+ *
+ * Does not block; any thread.
+ *
+ * @param lock the lock
+ * @param i 0 to redlock_lock_resource_count() - 1; the order is that in which redlock_acquire_many() was given them
+ * @return a string that lives until redlock_lock_free() of the lock; NULL when there is no such resource, or `lock` is NULL or
+ *         freed
+ */
+const char *redlock_lock_resource_at(const struct redlock_lock *lock,
+                                     size_t i);
+
+/**
+ * Gives the fencing token for the resource `i` of a lock, as redlock_lock_fence() does for one resource.
+ *
+ * Does not block and asks no node; any thread.
+ *
+ * @param lock the lock
+ * @param i 0 to redlock_lock_resource_count() - 1; the order is that in which redlock_acquire_many() was given them
+ * @return the fence; 0 with the option "fencing" set to "off", when there is no such resource, or when `lock` is NULL or freed
+ */
+uint64_t redlock_lock_fence_at(const struct redlock_lock *lock,
+                               size_t i);
 
 /**
  * Gives the token of a lock: the value that its key has on the nodes, unique to this grant.
@@ -658,6 +759,27 @@ const char *redlock_lock_resource(const struct redlock_lock *lock);
  * @return a string that lives until redlock_lock_free() of the lock; NULL when `lock` is NULL or freed
  */
 const char *redlock_lock_token(const struct redlock_lock *lock);
+
+/**
+ * Keeps a lock alive: it is extended in time, at a third of its TTL, until it is released, freed or lost, or its factory is freed.
+ *
+ * When it can't be extended any more, the event `REDLOCK_EVENT_LOST` comes, a tenth of the TTL before the validity ends at the
+ * latest, so that its owner can stop in time: at most one for each call, and none after the lock was released or freed by its owner.
+ * The event brings no lock; the handle stays the caller's to free. A further call takes the place of the one before, with its queue and
+ * `id`. The TTL is that of the acquire, or of the last redlock_extend() before this call. A lock that is lost is not taken again. One
+ * timer serves all locks. Does not block; any thread.
+ *
+ * @param lock the lock; not NULL
+ * @param queue the queue that the event goes to; NULL for no event: redlock_lock_validity_ms() tells
+ * @param id a number for the event to carry; need not differ from those of operations
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_EXPIRED` when the lock is not held any more; `REDLOCK_ERR_RELEASED` when it was released
+ *         already; `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
+ */
+redlock_status redlock_lock_keep_alive(struct redlock_lock *lock,
+                                       struct redlock_queue *queue,
+                                       uint64_t id,
+                                       struct redlock_error **err);
 
 /**
  * Frees a lock, and the strings that were taken from it. When it is still held it is released, in the background.
@@ -749,6 +871,32 @@ redlock_status redlock_submit_acquire(struct redlock_factory *factory,
                                       struct redlock_queue *queue,
                                       uint64_t id,
                                       struct redlock_error **err);
+
+/**
+ * Begins to acquire the locks on several resources as one lock; the event `REDLOCK_EVENT_ACQUIRE` brings the outcome, as
+ * redlock_acquire_many() would have given it, and the lock.
+ *
+ * When this function succeeds there will be exactly one event; when it fails there will be none. Does not block; any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param resources an array of `n` names, each as for redlock_acquire() and different from the others; not NULL. Copied.
+ * @param n the number of resources: 1 to 128
+ * @param ttl_ms the TTL in milliseconds, as for redlock_acquire()
+ * @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
+ * @param queue the queue that the event goes to; not NULL
+ * @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
+ *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
+ */
+redlock_status redlock_submit_acquire_many(struct redlock_factory *factory,
+                                           const char *const *resources,
+                                           size_t n,
+                                           uint64_t ttl_ms,
+                                           int64_t wait_ms,
+                                           struct redlock_queue *queue,
+                                           uint64_t id,
+                                           struct redlock_error **err);
 
 /**
  * Begins to release a lock; the event `REDLOCK_EVENT_RELEASE` brings the outcome, as redlock_release() would have given it.

@@ -24,6 +24,8 @@ pub enum EventKind {
     Extend = 3,
     /// A question whether a resource is locked.
     IsLocked = 4,
+    /// Not an operation: a lock that was to be kept alive is lost.
+    Lost = 5,
 }
 
 /// The end of one submitted operation, with the outcome as the engine has it.
@@ -111,7 +113,7 @@ impl QueueState {
         lock(&self.inner).in_flight.remove(&id);
     }
 
-    fn check_owner(&self) -> Result<()> {
+    pub(crate) fn check_owner(&self) -> Result<()> {
         if self.is_inherited() {
             return Err(Error::new(
                 Status::Forked,
@@ -144,6 +146,21 @@ impl QueueState {
         drop(inner);
         self.arrived.notify_one();
         drop(given_back);
+    }
+
+    /// A lock that was kept alive is lost. The id is of its owner's choice, and no operation's.
+    pub(crate) fn lost(&self, id: u64, error: Error) {
+        let mut inner = lock(&self.inner);
+        if inner.closed {
+            return;
+        }
+        let (kind, outcome) = (EventKind::Lost, Outcome::Failed(error));
+        inner.events.push_back(Completed { id, kind, outcome });
+        if inner.events.len() == 1 {
+            self.signal.raise();
+        }
+        drop(inner);
+        self.arrived.notify_one();
     }
 
     /// Moves up to `max` events into `events`; waits for the first one at most `timeout`, or for ever.
@@ -193,7 +210,11 @@ impl QueueState {
             entry.cancelled = true;
             return Ok(Some(Arc::clone(&entry.ticket)));
         }
-        let Some(waiting) = inner.events.iter_mut().find(|event| event.id == id) else {
+        let Some(waiting) = inner
+            .events
+            .iter_mut()
+            .find(|event| event.id == id && event.kind != EventKind::Lost)
+        else {
             return Err(Error::invalid(format!(
                 "no operation of this queue has the id {id}: it was never submitted, or its event has been taken"
             )));

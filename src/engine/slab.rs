@@ -7,6 +7,14 @@ pub(crate) struct Key {
     generation: u32,
 }
 
+impl Key {
+    /// No entry's key.
+    pub(crate) const NONE: Key = Key {
+        index: u32::MAX,
+        generation: u32::MAX,
+    };
+}
+
 struct Slot<T> {
     generation: u32,
     entry: Option<T>,

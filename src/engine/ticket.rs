@@ -3,9 +3,11 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::Waker;
 
+use super::core::Request;
 use super::grant::Held;
 use super::nodes::{NodeHealth, NodeSet};
 use super::queue::{EventKind, QueueState};
+use super::runtime::Runtime;
 use super::slab::Key;
 use super::sync::lock;
 use crate::clock::Nanos;
@@ -19,6 +21,8 @@ pub(crate) enum Outcome {
     Extended(Nanos),
     Locked(bool),
     Health(Vec<NodeHealth>),
+    /// So many nodes were vouched for.
+    Vouched(usize),
     Failed(Error),
 }
 
@@ -39,6 +43,8 @@ enum Sink {
     },
     /// Nobody waits, but the set's closing does, for a moment.
     Background(Arc<NodeSet>),
+    /// An extension of a lock that is kept alive.
+    Kept(&'static Runtime, Key),
 }
 
 #[derive(Default)]
@@ -67,6 +73,10 @@ impl Ticket {
         Ticket::new(Sink::Background(set))
     }
 
+    pub(crate) fn for_kept(runtime: &'static Runtime, kept: Key) -> Arc<Ticket> {
+        Ticket::new(Sink::Kept(runtime, kept))
+    }
+
     fn new(sink: Sink) -> Arc<Ticket> {
         Arc::new(Ticket {
             key: Mutex::new(None),
@@ -84,9 +94,9 @@ impl Ticket {
         *lock(&self.key)
     }
 
-    /// Whether somebody waits for the outcome (as opposed to a release in the background).
+    /// Whether somebody waits for the outcome, as opposed to what goes on in the background.
     pub(crate) fn is_awaited(&self) -> bool {
-        !matches!(self.sink, Sink::Background(_))
+        matches!(self.sink, Sink::Caller(_) | Sink::Queue { .. })
     }
 
     /// Delivers the outcome. Called once.
@@ -95,6 +105,10 @@ impl Ticket {
             Sink::Caller(slot) => slot.put(outcome),
             Sink::Queue { queue, id, kind } => queue.complete(*id, *kind, outcome),
             Sink::Background(set) => set.background.end(),
+            Sink::Kept(runtime, kept) => runtime.send(Request::Kept {
+                kept: *kept,
+                outcome,
+            }),
         }
     }
 

@@ -15,6 +15,10 @@ pub(crate) enum Timer {
     Resume { operation: Key, attempt: u32 },
     /// A node's back-off is over.
     Reconnect { set: usize, node: usize, epoch: u32 },
+    /// A connection to a node has lived for as long as the restart guard demands.
+    Witness { set: usize, node: usize, epoch: u32 },
+    /// A lock that is kept alive is to be extended.
+    KeepAlive { kept: Key },
     /// A node that stopped answering is given up, unless it did answer since.
     GiveUp { set: usize, node: usize, epoch: u32 },
 }

@@ -29,13 +29,26 @@ const MAX_REPLY: usize = 1 << 20;
 /// How deep aggregates may nest.
 const MAX_DEPTH: usize = 8;
 
+/// Appends the head of a command of that many words to `out`.
+pub(crate) fn begin_command(out: &mut Vec<u8>, words: usize) {
+    write_header(out, b'*', words as u64);
+}
+
+/// Appends a word, given in parts, to `out`.
+pub(crate) fn write_word(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    write_header(out, b'$', length as u64);
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends a command to `out`.
-pub(crate) fn write_command(out: &mut Vec<u8>, arguments: &[&[u8]]) {
-    write_header(out, b'*', arguments.len() as u64);
-    for argument in arguments {
-        write_header(out, b'$', argument.len() as u64);
-        out.extend_from_slice(argument);
-        out.extend_from_slice(b"\r\n");
+pub(crate) fn write_command(out: &mut Vec<u8>, words: &[&[u8]]) {
+    begin_command(out, words.len());
+    for word in words {
+        write_word(out, &[word]);
     }
 }
 
