@@ -72,26 +72,26 @@ public:
     else thread_.join();
   }
 
-  /// Submits an operation by `call(queue, id, err)`, and returns its id. If it cannot begin, its completion is given
-  /// up.
-  template <typename Call> std::uint64_t submit(std::unique_ptr<completion> done, Call call) {
+  /// Submits an operation by `call(queue, id, err)`, and returns its id. On failure `done` is given back, unless it was
+  /// given up meanwhile.
+  template <typename Call> result<std::uint64_t> submit(std::unique_ptr<completion> &done, Call call) {
     std::uint64_t id = next_id_++;
     // Before the call, since the event may come before it returns.
-    if (!shared_->enter(id, done)) {
-      done->give_up(error(status::system, "the thread that waits for outcomes has ended"));
-      return id;
-    }
+    if (!shared_->enter(id, done)) return error(status::system, "the thread that waits for outcomes has ended");
     result<void> begun = attempt([&](redlock_error **err) { return call(shared_->queue, id, err); });
     if (begun) return id;
-    if (std::unique_ptr<completion> refused = shared_->leave(id)) refused->give_up(begun.error());
-    return id;
+    done = shared_->leave(id);
+    return begun.error();
   }
 
   /// Cancels an operation, if it has not ended.
   void cancel(std::uint64_t id) noexcept { ::redlock_cancel(shared_->queue, id, nullptr); }
 
   /// Forgets a completion; its event, if one comes, is nobody's.
-  void forget(std::uint64_t id) noexcept { shared_->leave(id); }
+  void forget(std::uint64_t id) noexcept {
+    // A parent's mutex may have been locked at the moment of the fork, and stay so here for ever.
+    if (owner_ == ::getpid()) shared_->leave(id);
+  }
 
 private:
   struct shared {
@@ -167,6 +167,7 @@ private:
     for (auto &entry : left) entry.second->give_up(reason);
   }
 
+  const pid_t owner_ = ::getpid();
   std::shared_ptr<shared> shared_;
   std::atomic<std::uint64_t> next_id_{1};
   std::thread thread_;

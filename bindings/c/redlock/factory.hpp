@@ -55,23 +55,36 @@ public:
   }
 
   /// Why a lock cannot be asked for, if so.
-  [[nodiscard]] std::optional<error> refusal(const text &resource, duration ttl, duration wait) const {
+  [[nodiscard]] std::optional<error> refusal(const std::optional<error> &names, duration ttl, duration wait) const {
     if (std::optional<error> refused = refusal()) return refused;
-    if (std::optional<error> refused = resource.refusal("resource")) return refused;
+    if (names) return names;
     if (std::optional<error> refused = ttl.ttl_refusal()) return refused;
     return wait.wait_refusal();
   }
 
   result<lock> acquire(const text &resource, duration ttl, duration wait) const {
-    if (std::optional<error> refused = refusal(resource, ttl, wait)) return *refused;
-    redlock_lock *won = nullptr;
-    redlock_error *raw = nullptr;
-    redlock_status code = ::redlock_acquire(handle_, resource.c_str(), ttl.ttl_ms(), wait.wait_ms(), &won, &raw);
-    if (code != REDLOCK_OK) return take_error(code, raw);
-    return lock(won, home_);
+    if (std::optional<error> refused = refusal(resource.refusal(), ttl, wait)) return *refused;
+    return won([&](redlock_lock **out, redlock_error **err) {
+      return ::redlock_acquire(handle_, resource.c_str(), ttl.ttl_ms(), wait.wait_ms(), out, err);
+    });
+  }
+
+  result<lock> acquire_many(const text_array &resources, duration ttl, duration wait) const {
+    if (std::optional<error> refused = refusal(resources.refusal(), ttl, wait)) return *refused;
+    return won([&](redlock_lock **out, redlock_error **err) {
+      return ::redlock_acquire_many(handle_, resources.data(), resources.size(), ttl.ttl_ms(), wait.wait_ms(), out,
+                                    err);
+    });
   }
 
 private:
+  template <typename Call> result<lock> won(Call call) const {
+    redlock_lock *handle = nullptr;
+    result<void> outcome = attempt([&](redlock_error **err) { return call(&handle, err); });
+    if (!outcome) return outcome.error();
+    return lock(handle, home_);
+  }
+
   redlock_factory *const handle_;
   std::atomic<bool> is_closed_{false};
   const std::shared_ptr<background> home_;
@@ -153,6 +166,30 @@ public:
   }
 #endif
 
+  // --- Several resources at once ---
+
+  /// Takes the locks on 1 to 128 resources as one lock, or none of them: when one is held by another, the others are
+  /// given back. One try takes one round trip, and sets that overlap never wait for each other for ever, in whichever
+  /// order they are named. Throws as acquire() does.
+  [[nodiscard]] lock acquire_many(const std::vector<std::string> &resources, duration ttl, duration wait = forever) {
+    return try_acquire_many(resources, ttl, wait).value();
+  }
+  /// acquire_many() with a result; without `wait`, it tries once.
+  result<lock> try_acquire_many(const std::vector<std::string> &resources, duration ttl, duration wait = no_wait) {
+    if (!nodes_) return nothing_here();
+    return nodes_->acquire_many(detail::text_array(resources), ttl, wait);
+  }
+  /// acquire_many() as a future, which can be cancelled.
+  [[nodiscard]] pending<lock> acquire_many_async(const std::vector<std::string> &resources, duration ttl,
+                                                 duration wait = forever) {
+    return begin_acquire_many<lock>(resources, ttl, wait);
+  }
+  /// acquire_many_async() with a result; without `wait`, it tries once.
+  [[nodiscard]] pending<result<lock>> try_acquire_many_async(const std::vector<std::string> &resources, duration ttl,
+                                                             duration wait = no_wait) {
+    return begin_acquire_many<result<lock>>(resources, ttl, wait);
+  }
+
   // --- Looking ---
 
   /// Whether anybody holds the lock on `resource`, by a quorum of the nodes. The answer may be out of date when it
@@ -187,6 +224,16 @@ public:
     return detail::string_or_empty(report);
   }
 
+  /// Gives the operator's word that the nodes have forgotten no lock, so that those which are connected vote at once:
+  /// for a fresh set of nodes with the option restart_guard=strict. Throws status::no_quorum when no node is connected
+  /// (yet).
+  void vouch() { try_vouch().value(); }
+  /// vouch(), with a result.
+  result<void> try_vouch() {
+    if (std::optional<error> refused = refusal()) return *refused;
+    return detail::attempt([&](redlock_error **err) { return ::redlock_factory_vouch(c_handle(), err); });
+  }
+
   // --- On a queue of the caller's ---
 
   /// Begins to acquire; ends in one event_kind::acquire of the queue. `id` is free to choose, but no other operation
@@ -197,10 +244,26 @@ public:
   /// submit_acquire(), with a result.
   result<void> try_submit_acquire(const text &resource, duration ttl, duration wait, queue &to, std::uint64_t id) {
     if (!nodes_) return nothing_here();
-    if (std::optional<error> refused = nodes_->refusal(resource, ttl, wait)) return *refused;
+    if (std::optional<error> refused = nodes_->refusal(resource.refusal(), ttl, wait)) return *refused;
     return detail::attempt([&](redlock_error **err) {
       return ::redlock_submit_acquire(c_handle(), resource.c_str(), ttl.ttl_ms(), wait.wait_ms(), to.c_handle(), id,
                                       err);
+    });
+  }
+  /// Begins to acquire several resources as one lock; ends in one event_kind::acquire of the queue.
+  void submit_acquire_many(const std::vector<std::string> &resources, duration ttl, duration wait, queue &to,
+                           std::uint64_t id) {
+    try_submit_acquire_many(resources, ttl, wait, to, id).value();
+  }
+  /// submit_acquire_many(), with a result.
+  result<void> try_submit_acquire_many(const std::vector<std::string> &resources, duration ttl, duration wait,
+                                       queue &to, std::uint64_t id) {
+    if (!nodes_) return nothing_here();
+    detail::text_array names(resources);
+    if (std::optional<error> refused = nodes_->refusal(names.refusal(), ttl, wait)) return *refused;
+    return detail::attempt([&](redlock_error **err) {
+      return ::redlock_submit_acquire_many(c_handle(), names.data(), names.size(), ttl.ttl_ms(), wait.wait_ms(),
+                                           to.c_handle(), id, err);
     });
   }
   /// Begins to ask whether a resource is locked; ends in one event_kind::is_locked of the queue.
@@ -227,7 +290,7 @@ private:
 
   static result<factory> made(const std::vector<std::string> &urls, const redlock_options *settings) {
     if (result<void> fit = try_check_version(); !fit) return fit.error();
-    detail::text_array array(urls, "a URL");
+    detail::text_array array(urls);
     if (array.refusal()) return *array.refusal();
     redlock_factory *handle = nullptr;
     result<void> outcome = detail::attempt(
@@ -239,19 +302,34 @@ private:
   std::optional<error> refusal() const { return nodes_ ? nodes_->refusal() : nothing_here(); }
   std::optional<error> refusal(const text &resource) const {
     if (std::optional<error> refused = refusal()) return refused;
-    return resource.refusal("resource");
+    return resource.refusal();
+  }
+  std::optional<error> refusal(const std::optional<error> &names, duration ttl, duration wait) const {
+    return nodes_ ? nodes_->refusal(names, ttl, wait) : nothing_here();
   }
   std::shared_ptr<detail::background> home() const { return nodes_ ? nodes_->home() : nullptr; }
 
   template <typename Promised> pending<Promised> begin_acquire(const text &resource, duration ttl, duration wait) {
-    return detail::begin<Promised, lock>(
-        home(), nodes_ ? nodes_->refusal(resource, ttl, wait) : nothing_here(),
-        [&](redlock_queue *queue, std::uint64_t id, redlock_error **err) {
+    return begin_winning<Promised>(
+        refusal(resource.refusal(), ttl, wait), [&](redlock_queue *queue, std::uint64_t id, redlock_error **err) {
           return ::redlock_submit_acquire(c_handle(), resource.c_str(), ttl.ttl_ms(), wait.wait_ms(), queue, id, err);
-        },
-        [](redlock_event &event, const std::shared_ptr<detail::background> &home) {
-          return result<lock>(lock(event.lock, home));
         });
+  }
+
+  template <typename Promised>
+  pending<Promised> begin_acquire_many(const detail::text_array &names, duration ttl, duration wait) {
+    return begin_winning<Promised>(refusal(names.refusal(), ttl, wait),
+                                   [&](redlock_queue *queue, std::uint64_t id, redlock_error **err) {
+                                     return ::redlock_submit_acquire_many(c_handle(), names.data(), names.size(),
+                                                                          ttl.ttl_ms(), wait.wait_ms(), queue, id, err);
+                                   });
+  }
+
+  template <typename Promised, typename Call> pending<Promised> begin_winning(std::optional<error> refused, Call call) {
+    return detail::begin<Promised, lock>(home(), std::move(refused), std::move(call),
+                                         [](redlock_event &event, const std::shared_ptr<detail::background> &home) {
+                                           return result<lock>(lock(event.lock, home));
+                                         });
   }
 
   template <typename Promised> pending<Promised> begin_is_locked(const text &resource) {

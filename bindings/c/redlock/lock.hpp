@@ -9,8 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "background.hpp"
 #include "duration.hpp"
@@ -52,8 +55,26 @@ public:
   /// The same as held().
   explicit operator bool() const noexcept { return held(); }
 
-  /// The name of what is locked; empty when this is no lock.
+  /// The fencing token: larger than that of every lock on the same resource whose acquire had succeeded before this
+  /// one's began. Send it along with each write, and have the storage refuse a number below the highest that it has
+  /// seen. 0 with the option fencing=off.
+  [[nodiscard]] std::uint64_t fence() const noexcept { return ::redlock_lock_fence(c_handle()); }
+  /// The fencing token for each of resources().
+  [[nodiscard]] std::vector<std::uint64_t> fences() const {
+    std::vector<std::uint64_t> all(::redlock_lock_resource_count(c_handle()));
+    for (std::size_t i = 0; i < all.size(); i++) all[i] = ::redlock_lock_fence_at(c_handle(), i);
+    return all;
+  }
+  /// The name of what is locked, and of several the first; empty when this is no lock.
   [[nodiscard]] std::string resource() const { return detail::string_or_empty(::redlock_lock_resource(c_handle())); }
+  /// The names of all that is locked, in the order in which they were given to factory::acquire_many().
+  [[nodiscard]] std::vector<std::string> resources() const {
+    std::vector<std::string> all(::redlock_lock_resource_count(c_handle()));
+    for (std::size_t i = 0; i < all.size(); i++) {
+      all[i] = detail::string_or_empty(::redlock_lock_resource_at(c_handle(), i));
+    }
+    return all;
+  }
   /// The value of its key on the nodes, unique to this grant.
   [[nodiscard]] std::string token() const { return detail::string_or_empty(::redlock_lock_token(c_handle())); }
 
@@ -92,15 +113,32 @@ public:
   /// extend_async() with a result.
   pending<result<void>> try_extend_async(duration ttl) { return begin_extend<result<void>>(ttl); }
 
-  // --- Its loss ---
+  // --- Its life and loss ---
+
+  /// Keeps it alive: it is extended at a third of its TTL until it is released, destroyed or lost, or its factory is
+  /// closed. When it can't be extended any more, `on_loss` is called, and every function given to
+  /// loss_token::on_loss(): a tenth of the TTL before the validity ends at the latest, so that its owner can stop in
+  /// time. Throws status::expired when it is lost already, status::released, or status::system when no thread can be
+  /// started.
+  void keep_alive(loss_callback on_loss = nullptr) { try_keep_alive(std::move(on_loss)).value(); }
+  /// keep_alive(), with a result.
+  result<void> try_keep_alive(loss_callback on_loss = nullptr) {
+    if (!grant_) return nothing_here();
+    return grant_->keep_alive(std::move(on_loss));
+  }
 
   /// Whether it was lost: its validity ended while nobody gave it back.
   [[nodiscard]] bool lost() const { return loss().lost(); }
   /// Tells others of the loss.
-  [[nodiscard]] loss_token loss() const { return grant_ ? loss_token(losses()) : loss_token(); }
+  [[nodiscard]] loss_token loss() const { return grant_ ? loss_token(grant_->losses()) : loss_token(); }
 
   // --- On a queue of the caller's ---
 
+  /// keep_alive() that tells of the loss by an event_kind::lost on the queue instead: at most one, and none after the
+  /// lock was released. Takes the place of an earlier call, as a later one takes the place of this.
+  void keep_alive(queue &to, std::uint64_t id) { try_keep_alive(to, id).value(); }
+  /// keep_alive() on a queue, with a result.
+  result<void> try_keep_alive(queue &to, std::uint64_t id);
   /// Begins to release; ends in one event_kind::release of the queue. `id` is free to choose, but no other operation
   /// under way on this queue may have it.
   void submit_release(queue &to, std::uint64_t id) { try_submit_release(to, id).value(); }
@@ -119,22 +157,58 @@ public:
       : grant_(std::make_shared<grant>(handle, std::move(home))) {}
 
 private:
-  struct grant {
+  // What the object owns: one allocation, whose address stays when the object moves.
+  struct grant : std::enable_shared_from_this<grant> {
     grant(redlock_lock *the_handle, std::shared_ptr<detail::background> the_home)
         : handle(the_handle), home(std::move(the_home)), loss(the_handle) {}
 
+    result<void> keep_alive(loss_callback on_loss) {
+      result<std::shared_ptr<detail::dispatcher>> there = home->get();
+      if (!there) return there.error();
+      result<void> begun = watch(*there);
+      // Not under our mutex, since it may be called at once.
+      if (begun) loss.add(std::move(on_loss));
+      return begun;
+    }
+
+    result<void> watch(const std::shared_ptr<detail::dispatcher> &there) {
+      std::lock_guard<std::mutex> guard(watch_mutex);
+      std::unique_ptr<detail::completion> told = std::make_unique<detail::loss_completion>(losses());
+      result<std::uint64_t> begun =
+          there->submit(told, [this](redlock_queue *queue, std::uint64_t id, redlock_error **err) {
+            return ::redlock_lock_keep_alive(handle, queue, id, err);
+          });
+      if (!begun) return begun.error();
+      unwatch();
+      watcher = there;
+      watch_id = *begun;
+      return {};
+    }
+
     // Nobody is told of a loss any more.
-    void finish() { loss.finish(); }
+    void finish() {
+      loss.finish();
+      std::lock_guard<std::mutex> guard(watch_mutex);
+      unwatch();
+    }
+
+    void unwatch() noexcept {
+      if (watcher) watcher->forget(watch_id);
+      watcher.reset();
+    }
+
+    std::shared_ptr<detail::loss_state> losses() { return {this->shared_from_this(), &loss}; }
 
     redlock_lock *const handle;
     std::shared_ptr<detail::background> home;
     detail::loss_state loss;
+    std::mutex watch_mutex;
+    // Where the event of its loss comes in, while it is kept alive.
+    std::shared_ptr<detail::dispatcher> watcher;
+    std::uint64_t watch_id = 0;
   };
 
   static error nothing_here() { return error(status::invalid_argument, "this lock was moved away, or never acquired"); }
-
-  // Tokens share the memory of the grant.
-  std::shared_ptr<detail::loss_state> losses() const { return {grant_, &grant_->loss}; }
 
   template <typename Promised> pending<Promised> begin_release() {
     if (grant_) grant_->finish();

@@ -5,21 +5,25 @@
 
 #include <redlock.h>
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
-#include <vector>
 #if __has_include(<stop_token>)
 #include <stop_token>
 #endif
 
+#include "background.hpp"
 #include "duration.hpp"
 #include "error.hpp"
 
@@ -95,9 +99,10 @@ public:
     reason_ = reason;
     changed_.notify_all();
     caller_ = std::this_thread::get_id();
+    caller_process_ = ::getpid();
     while (!callbacks_.empty()) {
-      loss_callback next = std::move(callbacks_.back());
-      callbacks_.pop_back();
+      loss_callback next = std::move(callbacks_.front());
+      callbacks_.pop_front();
       guard.unlock();
       call(next, reason);
       next = nullptr;
@@ -113,7 +118,7 @@ public:
     std::unique_lock<std::mutex> guard(mutex_);
     is_over_ = true;
     changed_.notify_all();
-    changed_.wait(guard, [this] { return caller_ == std::thread::id() || caller_ == std::this_thread::get_id(); });
+    if (runs_elsewhere()) changed_.wait(guard, [this] { return !runs_elsewhere(); });
   }
 
   /// It was not given back after all.
@@ -125,7 +130,7 @@ public:
   /// It is given back: pause(), for good.
   void finish() {
     pause();
-    std::vector<loss_callback> dropped;
+    std::deque<loss_callback> dropped;
     std::lock_guard<std::mutex> guard(mutex_);
     dropped.swap(callbacks_);
   }
@@ -138,6 +143,11 @@ public:
   }
 
 private:
+  // Whether another thread of this process is at the functions.
+  bool runs_elsewhere() const {
+    return caller_ != std::thread::id() && caller_ != std::this_thread::get_id() && caller_process_ == ::getpid();
+  }
+
   // There is nobody on the background thread who could catch what a callback throws.
   static void call(const loss_callback &callback, const error &reason) noexcept {
 #if defined(__cpp_exceptions)
@@ -155,8 +165,28 @@ private:
   mutable std::condition_variable changed_;
   bool is_over_ = false;
   std::optional<error> reason_;
-  std::vector<loss_callback> callbacks_;
+  std::deque<loss_callback> callbacks_;
+  // The thread that calls the functions, and its process, which may be the parent of this one.
   std::thread::id caller_;
+  pid_t caller_process_ = 0;
+};
+
+/// What becomes of the event of a loss.
+class loss_completion final : public completion {
+public:
+  explicit loss_completion(const std::shared_ptr<loss_state> &state) : state_(state) {}
+
+  void end(redlock_event &, const error *failure) override {
+    if (failure != nullptr) give_up(*failure);
+  }
+
+  void give_up(const error &failure) override {
+    if (std::shared_ptr<loss_state> state = state_.lock()) state->lose(failure);
+  }
+
+private:
+  // A kept lock does not keep in memory what it belongs to.
+  std::weak_ptr<loss_state> state_;
 };
 
 } // namespace detail
@@ -168,7 +198,6 @@ public:
   loss_token() = default;
 
   /// Whether the lock was lost: its validity ended, or it can't be proven held any more, while nobody gave it back.
-  /// Stays true.
   [[nodiscard]] bool lost() const { return state_ && state_->is_lost(); }
 
   /// The same, by the name that std::stop_token has for it.
@@ -180,9 +209,9 @@ public:
   /// Waits until the lock is lost, which is true; or until it is given back, or the time has passed, which is false.
   bool wait_for(duration time) const { return state_ && state_->wait(time); }
 
-  /// Calls a function when a lock that is kept alive is lost; if it is so already, before this returns, and otherwise
-  /// from the background thread, which it should not hold up. What it throws is dropped. After the lock was released or
-  /// destroyed it is not called, and does not run any more.
+  /// Calls a function when a lock that is kept alive is lost: before its validity ends, from the background thread,
+  /// which it should not hold up; or before this returns, when it is lost already. What it throws is dropped. Once the
+  /// lock was released or destroyed it is not called, and does not run any more.
   void on_loss(loss_callback callback) const {
     if (state_) state_->add(std::move(callback));
   }

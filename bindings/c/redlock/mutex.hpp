@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -27,13 +28,23 @@ namespace redlock {
 /// objects, here and elsewhere, with the same resource and nodes exclude each other too. A thread that locks it twice
 /// waits for ever: see recursive_mutex.
 ///
-/// The lock ends with its TTL, so that it does not outlive a holder who died: see lost().
+/// The lock is kept alive until it is unlocked; when the process dies, it ends with its TTL. It can be lost, too: see
+/// lost() and loss().
 class mutex {
 public:
+  /// How long it stays locked.
+  enum class holding {
+    /// Until it is unlocked: it is extended again and again.
+    until_unlocked,
+    /// At most for the TTL, which extend() makes longer: so a holder that hangs does not keep it.
+    until_ttl
+  };
+
   /// The mutex on `resource`, over the nodes of `from`, which may be destroyed before it: then locking fails with
   /// status::closed. Whether the arguments are good shows when it is locked first.
-  mutex(const factory &from, std::string resource, duration ttl = std::chrono::seconds(30))
-      : nodes_(from.nodes_), resource_(std::move(resource)), ttl_(ttl) {}
+  mutex(const factory &from, std::string resource, duration ttl = std::chrono::seconds(30),
+        holding until = holding::until_unlocked)
+      : nodes_(from.nodes_), resource_(std::move(resource)), ttl_(ttl), holding_(until) {}
   mutex(const mutex &) = delete;
   mutex &operator=(const mutex &) = delete;
   /// Releases the lock, if it is held.
@@ -126,6 +137,8 @@ public:
   [[nodiscard]] std::chrono::milliseconds validity() const {
     return std::chrono::milliseconds(::redlock_lock_validity_ms(held_handle()));
   }
+  /// The fencing token of the lock that is held now: see lock::fence(). 0 when it is not locked.
+  [[nodiscard]] std::uint64_t fence() const { return ::redlock_lock_fence(held_handle()); }
   /// The name of what it locks.
   [[nodiscard]] const std::string &resource() const noexcept { return resource_; }
 
@@ -148,7 +161,10 @@ private:
 
   result<redlock::lock> ask(duration wait) {
     if (!nodes_) return error(status::invalid_argument, "the factory of this mutex was moved away");
-    return nodes_->acquire(resource_, ttl_, wait);
+    result<redlock::lock> outcome = nodes_->acquire(resource_, ttl_, wait);
+    if (!outcome || holding_ == holding::until_ttl) return outcome;
+    if (result<void> kept = outcome->try_keep_alive(); !kept) return kept.error();
+    return outcome;
   }
 
   // Keeps the lock, or lets the next thread try. False when another holds it; other failures are thrown.
@@ -173,6 +189,7 @@ private:
   const std::shared_ptr<detail::nodes> nodes_;
   const std::string resource_;
   const duration ttl_;
+  const holding holding_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   // Whether a thread of this process has it, or asks the nodes for it.

@@ -62,8 +62,8 @@ public:
 
   /// Sets an option; on failure the options are as before.
   result<void> try_set(const text &name, const text &value) {
-    if (std::optional<error> refused = name.refusal("name")) return *refused;
-    if (std::optional<error> refused = value.refusal("value")) return *refused;
+    if (std::optional<error> refused = name.refusal()) return *refused;
+    if (std::optional<error> refused = value.refusal()) return *refused;
     return detail::attempt(
         [&](redlock_error **err) { return ::redlock_options_set(handle_.get(), name.c_str(), value.c_str(), err); });
   }

@@ -102,18 +102,18 @@ private:
 template <typename Promised, typename T, typename Call, typename Convert>
 pending<Promised> begin(const std::shared_ptr<background> &home, std::optional<error> refused, Call call,
                         Convert convert) {
-  auto done = std::make_unique<promised<Promised, T, Convert>>(home, std::move(convert));
-  std::future<Promised> future = done->future();
+  auto kept = std::make_unique<promised<Promised, T, Convert>>(home, std::move(convert));
+  std::future<Promised> future = kept->future();
+  std::unique_ptr<completion> done = std::move(kept);
   if (!refused && !home) refused = error(status::invalid_argument, "the object was moved away");
   if (!refused) {
     result<std::shared_ptr<dispatcher>> there = home->get();
-    if (there) {
-      std::uint64_t id = (*there)->submit(std::move(done), std::move(call));
-      return pending<Promised>(std::move(future), *there, id);
-    }
-    refused = there.error();
+    result<std::uint64_t> begun =
+        there ? (*there)->submit(done, std::move(call)) : result<std::uint64_t>(there.error());
+    if (begun) return pending<Promised>(std::move(future), *there, *begun);
+    refused = begun.error();
   }
-  done->give_up(*refused);
+  if (done) done->give_up(*refused);
   return pending<Promised>(std::move(future), nullptr, 0);
 }
 

@@ -5,6 +5,7 @@
 
 #include <redlock.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -31,12 +32,14 @@ enum class event_kind : std::uint32_t {
   /// lock::submit_extend()
   extend = REDLOCK_EVENT_EXTEND,
   /// factory::submit_is_locked()
-  is_locked = REDLOCK_EVENT_IS_LOCKED
+  is_locked = REDLOCK_EVENT_IS_LOCKED,
+  /// No operation: a lock that lock::keep_alive() kept alive is lost.
+  lost = REDLOCK_EVENT_LOST
 };
 
-/// The end of one operation that was submitted to a queue.
+/// The end of one operation that was submitted to a queue, or the loss of a lock.
 struct event {
-  /// The number that it was submitted with.
+  /// The number that was given with it.
   std::uint64_t id;
   /// Which operation it was.
   event_kind kind;
@@ -50,9 +53,11 @@ struct event {
   std::chrono::milliseconds validity;
   /// After a question that was answered: whether the resource is locked.
   bool locked;
+  /// After an acquire that succeeded: the fencing token of the lock.
+  std::uint64_t fence;
 };
 
-/// Collects the events of what was submitted to it: exactly one for each operation.
+/// Collects the events of what was submitted to it, exactly one for each operation, and of kept locks that are lost.
 class queue {
 public:
   /// An empty queue; throws status::system when the system refuses a descriptor.
@@ -85,10 +90,11 @@ public:
   result<std::vector<event>> try_next(std::size_t max = 64, duration wait = forever) {
     if (std::optional<error> refused = wait.wait_refusal()) return *refused;
     // As many as anybody needs at once: an absurd number must not become an allocation that fails.
-    std::vector<redlock_event> raw(max < most_at_once ? max : most_at_once);
+    max = std::min(max, most_at_once);
+    std::vector<redlock_event> raw(std::max<std::size_t>(max, 1));
     std::size_t count = 0;
     result<void> outcome = detail::attempt([&](redlock_error **err) {
-      return ::redlock_queue_next(c_handle(), raw.data(), raw.size(), wait.wait_ms(), &count, err);
+      return ::redlock_queue_next(c_handle(), raw.data(), max, wait.wait_ms(), &count, err);
     });
     if (!outcome) return outcome.error();
     std::vector<event> events;
@@ -134,13 +140,25 @@ private:
             raw.lock == nullptr ? redlock::lock() : redlock::lock(raw.lock, home_),
             std::move(failure),
             std::chrono::milliseconds(raw.validity_ms),
-            raw.value != 0};
+            raw.value != 0,
+            raw.fence};
   }
 
   std::unique_ptr<redlock_queue, deleter> handle_;
   // For the futures of locks that came through this queue.
   std::shared_ptr<detail::background> home_;
 };
+
+inline result<void> lock::try_keep_alive(queue &to, std::uint64_t id) {
+  if (!grant_) return nothing_here();
+  // C would take null for no wish to be told.
+  if (to.c_handle() == nullptr) return error(status::invalid_argument, "the queue was moved away");
+  std::lock_guard<std::mutex> guard(grant_->watch_mutex);
+  result<void> begun = detail::attempt(
+      [&](redlock_error **err) { return ::redlock_lock_keep_alive(c_handle(), to.c_handle(), id, err); });
+  if (begun) grant_->unwatch();
+  return begun;
+}
 
 inline result<void> lock::try_submit_release(queue &to, std::uint64_t id) {
   if (!grant_) return nothing_here();

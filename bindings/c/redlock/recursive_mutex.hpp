@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <thread>
 #include <utility>
@@ -24,8 +25,9 @@ namespace redlock {
 class recursive_mutex {
 public:
   /// As redlock::mutex.
-  recursive_mutex(const factory &from, std::string resource, duration ttl = std::chrono::seconds(30))
-      : mutex_(from, std::move(resource), ttl) {}
+  recursive_mutex(const factory &from, std::string resource, duration ttl = std::chrono::seconds(30),
+                  mutex::holding until = mutex::holding::until_unlocked)
+      : mutex_(from, std::move(resource), ttl, until) {}
 
   /// As mutex::lock().
   void lock() {
@@ -69,6 +71,8 @@ public:
   [[nodiscard]] loss_token loss() const { return mutex_.loss(); }
   /// As mutex::validity().
   [[nodiscard]] std::chrono::milliseconds validity() const { return mutex_.validity(); }
+  /// As mutex::fence().
+  [[nodiscard]] std::uint64_t fence() const { return mutex_.fence(); }
   /// As mutex::resource().
   [[nodiscard]] const std::string &resource() const noexcept { return mutex_.resource(); }
 

@@ -31,9 +31,9 @@ public:
   [[nodiscard]] const char *c_str() const noexcept { return chars_; }
 
   /// Why it cannot be used, if so: C would take the text for one that ends at the first NUL.
-  [[nodiscard]] std::optional<error> refusal(const char *parameter) const {
+  [[nodiscard]] std::optional<error> refusal() const {
     if (!has_nul_) return std::nullopt;
-    return error(status::invalid_argument, std::string(parameter) + " contains a NUL character");
+    return error(status::invalid_argument, std::string("a text contains a NUL character: \"") + chars_ + "\\0...\"");
   }
 
 private:
@@ -47,10 +47,10 @@ namespace detail {
 /// Pointers to texts, as C wants an array of them, or why one of them cannot be used.
 class text_array {
 public:
-  text_array(const std::vector<std::string> &texts, const char *parameter) {
+  text_array(const std::vector<std::string> &texts) {
     pointers_.reserve(texts.size());
     for (const std::string &chars : texts) {
-      if (!refusal_) refusal_ = text(chars).refusal(parameter);
+      if (!refusal_) refusal_ = text(chars).refusal();
       pointers_.push_back(chars.c_str());
     }
   }

@@ -4,6 +4,12 @@
 
 #include <redlock.hpp>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -68,6 +74,32 @@ inline pid_t pid_of_node(std::size_t i) {
   std::string pid;
   for (std::size_t at = 0; at <= i; at++) CHECK(static_cast<bool>(std::getline(list, pid, ',')));
   return std::stoi(pid);
+}
+
+// What a server answers to a command: one line.
+inline std::string ask_node(std::size_t i, const std::string &command) {
+  const std::string url = urls()[i];
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1))));
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  CHECK(fd >= 0 && connect(fd, reinterpret_cast<sockaddr *>(&address), sizeof address) == 0);
+  const std::string line = command + "\r\n";
+  CHECK(write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()));
+  std::string answer;
+  for (char c = 0; read(fd, &c, 1) == 1 && c != '\n';) answer += c;
+  close(fd);
+  return answer.substr(0, answer.find('\r'));
+}
+
+// Takes a lock away behind the library's back.
+inline void delete_on_nodes(const char *key) {
+  auto none_is_left = [key] {
+    for (std::size_t i = 0; i < node_count(); i++) ask_node(i, std::string("DEL ") + key);
+    return nodes_holding(key) == 0;
+  };
+  WAIT_UNTIL(none_is_left());
 }
 
 // A factory over all servers, with patience for a busy machine.
