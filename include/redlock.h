@@ -48,8 +48,8 @@
  * TIME. Durations are milliseconds. A lock's validity is measured on a clock that goes on while the machine sleeps and does not
  * follow changes of the time of day.
  *
- * FORK. A child process can use its parent's factories and options: the factories open connections of their own. Locks and
- * queues stay with the parent: in the child they answer REDLOCK_ERR_FORKED, and to free them there releases nothing.
+ * FORK. A child process can use its parent's factories and options: the factories open connections of their own. Locks, holders
+ * and queues stay with the parent: in the child they answer REDLOCK_ERR_FORKED, and to free them there releases nothing.
  *
  * SIGNALS. The library installs no signal handlers, and never causes SIGPIPE. Its thread blocks all signals.
  *
@@ -144,6 +144,17 @@ typedef struct redlock_error redlock_error;
  * After a fork the child may use it too: it opens connections of its own.
  */
 typedef struct redlock_factory redlock_factory;
+
+/**
+ * A holder of the lock on one resource that may acquire it again while it holds it: a re-entrant lock.
+ *
+ * Made by redlock_holder_new(), freed by redlock_holder_free(). It counts: the first acquire takes the lock, the last release gives
+ * it back, and those between touch no node. Whoever uses the same holder is the same holder, also from another thread; make one for
+ * each party that is to be kept apart. Any number of threads may use it at once. It does not need its factory's handle to live, but
+ * takes no lock after redlock_factory_free(). After a fork it belongs to the parent alone: in the child every operation on it answers
+ * `REDLOCK_ERR_FORKED`.
+ */
+typedef struct redlock_holder redlock_holder;
 
 /**
  * One grant of the lock on a resource, or on several.
@@ -973,6 +984,116 @@ redlock_status redlock_submit_is_locked(struct redlock_factory *factory,
 redlock_status redlock_cancel(struct redlock_queue *queue,
                               uint64_t id,
                               struct redlock_error **err);
+
+/**
+ * Makes a holder, which holds nothing yet.
+ *
+ * Does not block and asks no node; any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param resource the name of what is locked, as for redlock_acquire(); not NULL. Copied.
+ * @param ttl_ms the TTL in milliseconds with which the lock is taken, as for redlock_acquire()
+ * @param out receives the holder, which the caller frees with redlock_holder_free(); NULL on failure; not NULL itself
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
+ */
+redlock_status redlock_holder_new(struct redlock_factory *factory,
+                                  const char *resource,
+                                  uint64_t ttl_ms,
+                                  struct redlock_holder **out,
+                                  struct redlock_error **err);
+
+/**
+ * Acquires the lock through a holder, or counts one more when the holder has it already.
+ *
+ * Each success asks for one redlock_holder_release(). The first acquire blocks as redlock_acquire() does; an inner one does not
+ * block and asks no node. While another thread is in a first acquire of the same holder, blocks until that has ended, at most for
+ * `wait_ms`. Any thread.
+ *
+ * @param holder the holder; not NULL
+ * @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return as redlock_acquire(); also `REDLOCK_ERR_EXPIRED` when the holder has the lock but its validity has ended: the acquires
+ *         before ask for their releases all the same, and after the last of those the lock can be acquired afresh;
+ *         `REDLOCK_ERR_CLOSED` when the holder or its factory is freed meanwhile; `REDLOCK_ERR_FORKED`. On failure the count stays as
+ *         it was.
+ */
+redlock_status redlock_holder_acquire(struct redlock_holder *holder,
+                                      int64_t wait_ms,
+                                      struct redlock_error **err);
+
+/**
+ * Takes back one acquire of a holder; the last one releases the lock.
+ *
+ * An inner release does not block and asks no node, also when the lock is lost. The last one blocks and has the outcomes of
+ * redlock_release(), and whatever they are, the holder holds nothing from then on. Any thread.
+ *
+ * @param holder the holder; not NULL
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_RELEASED` when it holds nothing; for the last release `REDLOCK_ERR_EXPIRED` when the lock had been
+ *         lost before, and `REDLOCK_ERR_NO_QUORUM` when too few nodes answered to know; `REDLOCK_ERR_FORKED`;
+ *         `REDLOCK_ERR_INVALID_ARGUMENT`
+ */
+redlock_status redlock_holder_release(struct redlock_holder *holder,
+                                      struct redlock_error **err);
+
+/**
+ * Gives the number of acquires of a holder that have not been released yet.
+ *
+ * Does not block; any thread.
+ *
+ * @param holder the holder
+ * @return the number; 0 when it holds nothing, belongs to the parent process, or `holder` is NULL or freed
+ */
+size_t redlock_holder_count(const struct redlock_holder *holder);
+
+/**
+ * Gives the time for which the lock of a holder is still proven to be held, as redlock_lock_validity_ms() does.
+ *
+ * Does not block and asks no node; any thread.
+ *
+ * @param holder the holder
+ * @return the milliseconds; 0 when nothing is held any more, or `holder` is NULL or freed
+ */
+int64_t redlock_holder_validity_ms(const struct redlock_holder *holder);
+
+/**
+ * Gives the fencing token of the lock that a holder has, as redlock_lock_fence() does: one for all acquires until the last release.
+ *
+ * Does not block and asks no node; any thread.
+ *
+ * @param holder the holder
+ * @return the fence; 0 with the option "fencing" set to "off", when nothing is held, or when `holder` is NULL or freed
+ */
+uint64_t redlock_holder_fence(const struct redlock_holder *holder);
+
+/**
+ * Keeps the lock of a holder alive until the last release, as redlock_lock_keep_alive() does. To be called anew after each first
+ * acquire.
+ *
+ * Does not block; any thread.
+ *
+ * @param holder the holder; not NULL
+ * @param queue the queue that the event `REDLOCK_EVENT_LOST` goes to; NULL for no event: redlock_holder_validity_ms() tells
+ * @param id a number for the event to carry; need not differ from those of operations
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_RELEASED` when it holds nothing; `REDLOCK_ERR_EXPIRED` when its lock is lost;
+ *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
+ */
+redlock_status redlock_holder_keep_alive(struct redlock_holder *holder,
+                                         struct redlock_queue *queue,
+                                         uint64_t id,
+                                         struct redlock_error **err);
+
+/**
+ * Frees a holder. What it still holds is released, in the background.
+ *
+ * Acquires of it that wait in other threads end with `REDLOCK_ERR_CLOSED`. NULL, and what is no live holder, is ignored. In a forked
+ * child, the parent's lock stays held. Does not block; any thread.
+ *
+ * @param holder the holder, or NULL
+ */
+void redlock_holder_free(struct redlock_holder *holder);
 
 /**
  * Sets the function that receives the log, for the whole process. Without one the library is silent.

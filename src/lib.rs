@@ -112,6 +112,7 @@ pub use client::lock::Lock;
 pub use client::options::{OptionInfo, Options};
 pub use client::pending::Pending;
 pub use client::queue::{Completion, Event, Queue};
+pub use client::reentrant::ReentrantLock;
 pub use engine::nodes::NodeHealth;
 pub use engine::queue::EventKind;
 pub use error::{Error, NodeReport, Result, Status};

@@ -151,7 +151,13 @@ impl Factory {
         })
     }
 
-    fn acquire_operation<S: AsRef<str>>(
+    /// Whether a lock can be asked for with these arguments.
+    pub(super) fn check_arguments(&self, resource: &str, ttl: Duration) -> Result<()> {
+        check_resource(resource)?;
+        check_ttl(ttl, &self.0.settings).map(drop)
+    }
+
+    pub(super) fn acquire_operation<S: AsRef<str>>(
         &self,
         resources: &[S],
         ttl: Duration,

@@ -18,6 +18,7 @@ mod registry;
 mod blocking;
 mod error;
 mod factory;
+mod holder;
 mod lock;
 mod log;
 mod options;

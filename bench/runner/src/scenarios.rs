@@ -67,6 +67,8 @@ pub fn chosen(options: &Options) -> Vec<Scenario> {
         hung(options, "one-hung", 1),
         hung(options, "two-hung", 2),
         memory(options),
+        safety(options, "safety-one-caller", 1),
+        safety(options, "safety-many-callers", 64),
     ];
     all.into_iter()
         .filter(|scenario| options.wants(scenario.name))
@@ -205,6 +207,42 @@ fn hung(options: &Options, name: &'static str, nodes: usize) -> Scenario {
     Scenario {
         name,
         subjects,
+        comparisons,
+    }
+}
+
+/// What fences, the restart guard and keeping each lock alive cost.
+fn safety(options: &Options, name: &'static str, callers: usize) -> Scenario {
+    const PLAIN: &str = "ours, plain";
+    let mut safe = pair(options, "ours", callers);
+    safe.arguments.push("--keep-alive".to_owned());
+    let mut plain = Subject {
+        label: PLAIN,
+        ..pair(options, "ours", callers)
+    };
+    for option in ["fencing=off", "restart_guard=off"] {
+        plain
+            .arguments
+            .extend(words(&["--option", option]));
+    }
+    let fenced = Subject {
+        label: "ours, fences only",
+        ..pair(options, "ours", callers)
+    };
+    let comparisons = match callers {
+        1 => vec![
+            against("p50_us", PLAIN, Some(Target::AtMost(1.05))),
+            against("p50_us", "ours, fences only", None),
+        ],
+        _ => vec![
+            against("pairs_per_s", PLAIN, Some(Target::AtLeast(0.85))),
+            against("cpu_us_per_pair", PLAIN, None),
+            against("pairs_per_s", "ours, fences only", None),
+        ],
+    };
+    Scenario {
+        name,
+        subjects: vec![safe, plain, fenced],
         comparisons,
     }
 }
