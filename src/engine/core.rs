@@ -228,7 +228,7 @@ impl Core {
     }
 
     fn cancel(&mut self, ticket: &Ticket) {
-        if let Some(key) = ticket.key() {
+        if let Some(key) = ticket.cancel() {
             self.stop(key, Status::Cancelled);
         }
     }

@@ -145,6 +145,14 @@ pub(crate) struct Mark {
     pub(crate) attempt: u32,
 }
 
+impl Mark {
+    /// Of a question about the server, which no operation asked.
+    pub(crate) const NONE: Mark = Mark {
+        operation: Key::NONE,
+        attempt: 0,
+    };
+}
+
 /// The state of the way to a node.
 pub(crate) enum Link {
     /// A connector thread is at work.
@@ -333,7 +341,8 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(crate) fn new(set: &Arc<NodeSet>, now: Nanos) -> Nodes {
-        let hope_until = now + set.settings.connect_timeout();
+        // A little longer than the connector tries, so that its reason is known when hope ends.
+        let hope_until = now + set.settings.connect_timeout() + FIRST_CONTACT_GRACE;
         let node = |address| Node::new(Arc::clone(address), hope_until);
         Nodes {
             shared: Arc::downgrade(set),

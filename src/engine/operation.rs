@@ -1,6 +1,6 @@
 //! One operation under way: what it wants, which attempt it is at, and how its outcome is put into words.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::grant::Grant;
@@ -79,10 +79,14 @@ pub(crate) struct Operation {
     pub(crate) task: Task,
     pub(crate) target: Arc<Target>,
     pub(crate) token: Token,
+    /// The lock that it is about, or that came of it.
+    pub(crate) lock: Weak<Grant>,
     pub(crate) phase: Phase,
     pub(crate) attempt: u32,
     /// When the present attempt's first command was packed; its validity counts from there.
     pub(crate) started: Nanos,
+    /// Of an extension: how many of the lock's extensions had begun when it did.
+    pub(crate) turn: u64,
     /// When the present round of questions was packed.
     pub(crate) asked_at: Nanos,
     /// The nodes that were asked in earlier rounds of this attempt and did not refuse.
@@ -111,9 +115,11 @@ impl Operation {
             task,
             target,
             token,
+            lock: Weak::new(),
             phase: Phase::Resting,
             attempt: 0,
             started: 0,
+            turn: 0,
             asked_at: 0,
             earlier: NodeMask::default(),
             eligible: NodeMask(u64::MAX),
@@ -202,7 +208,9 @@ impl Operation {
 
     fn on_grant(grant: &Arc<Grant>, ticket: Option<Arc<Ticket>>, task: Task) -> Operation {
         let (set, target) = (Arc::clone(&grant.set), Arc::clone(&grant.target));
-        Operation::new(set, ticket, task, target, grant.token)
+        let mut operation = Operation::new(set, ticket, task, target, grant.token);
+        operation.lock = Arc::downgrade(grant);
+        operation
     }
 
     /// Asks whether a resource is locked, by anyone.
@@ -238,6 +246,14 @@ impl Operation {
         self.ticket.is_some()
     }
 
+    /// Whether a node that could not carry out its question is to be asked again. A lock is taken only while votes are
+    /// counted, or while it is held.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let takes = matches!(self.task, Task::Acquire { .. } | Task::Reinforce { .. });
+        let is_held = || self.lock.upgrade().is_some_and(|it| !it.is_released());
+        !takes || self.phase == Phase::Asking || is_held()
+    }
+
     /// How long the nodes have to answer.
     pub(crate) fn node_timeout(&self) -> Nanos {
         let ttl_ms = match self.task {
@@ -256,8 +272,7 @@ impl Operation {
             self.token = fresh_token()?;
         }
         if let Task::Extend { grant, ttl_ms } = &self.task {
-            // From here on some node may have the new time to live, whatever comes of the vote.
-            grant.valid_at_most_until(validity::valid_until(now, *ttl_ms));
+            self.turn = grant.begin_extension(validity::valid_until(now, *ttl_ms));
         }
         self.started = now;
         self.earlier = NodeMask::default();

@@ -22,6 +22,8 @@ pub(crate) enum Question {
     Identify,
     /// Keep the witness: this boot may vote. About no resource.
     KeepWitness,
+    /// Have the script that takes locks, of one resource or of many. About no resource.
+    Learn { many: bool },
 }
 
 /// What came back.
@@ -150,19 +152,21 @@ impl Question {
                 call.script(script, false, &[resp::decimal(ttl_ms, &mut digits)]);
             }
             Question::IsFree => call.exists(),
-            Question::Identify | Question::KeepWitness => self.write_about_server(out, scripts),
+            Question::Identify | Question::KeepWitness | Question::Learn { .. } => {
+                self.write_about_server(out, scripts);
+            }
         }
     }
 
     /// Appends a question that is about no resource.
     pub(crate) fn write_about_server(self, out: &mut Vec<u8>, scripts: &Scripts) {
-        match self {
-            Question::KeepWitness => {
-                let text = scripts.witness.text.as_bytes();
-                resp::write_command(out, &[b"SCRIPT", b"LOAD", text]);
-            }
-            _ => resp::write_command(out, &[b"INFO", b"server"]),
-        }
+        let script = match self {
+            Question::KeepWitness => &scripts.witness,
+            Question::Learn { many: false } => &scripts.acquire,
+            Question::Learn { many: true } => &scripts.acquire_many,
+            _ => return resp::write_command(out, &[b"INFO", b"server"]),
+        };
+        resp::write_command(out, &[b"SCRIPT", b"LOAD", script.text.as_bytes()]);
     }
 
     /// What a reply to this question means.
@@ -181,7 +185,7 @@ impl Question {
             (IsFree, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
             (IsFree, Reply::Integer(_)) => Answer::Vote(Vote::No),
             (Identify, Reply::Bulk(info)) => Answer::Boot(run_id(info).into()),
-            (KeepWitness, Reply::Bulk(_)) => Answer::Done,
+            (KeepWitness | Learn { .. }, Reply::Bulk(_)) => Answer::Done,
             (_, Reply::Error(text)) if text.starts_with(b"NOSCRIPT") => Answer::NoScript,
             // The key is there, as some other library's hash or list: taken, and certainly not ours.
             (_, Reply::Error(text)) if is_wrong_type(text) => Answer::Vote(Vote::No),

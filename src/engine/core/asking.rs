@@ -9,7 +9,7 @@ use crate::engine::grant::{Grant, Held};
 use crate::engine::nodes::{Availability, Link, MAX_ASKING, Mark, Nodes};
 use crate::engine::operation::{Operation, Phase, Task};
 use crate::engine::slab::Key;
-use crate::engine::ticket::Outcome;
+use crate::engine::ticket::{Outcome, TakenUp};
 use crate::engine::timer::Timer;
 use crate::error::{Error, Status};
 use crate::logic::quorum::{Decision, NodeMask, Tally, Vote};
@@ -23,8 +23,10 @@ impl Core {
         }
         let ticket = operation.ticket.clone();
         let key = self.operations.insert(operation);
-        if let Some(ticket) = ticket {
-            ticket.taken_up(key);
+        let taken_up = ticket.map(|ticket| ticket.taken_up(key));
+        if taken_up == Some(TakenUp::Cancelled) {
+            // The request to cancel it was faster than the operation itself.
+            self.stop(key, Status::Cancelled);
         }
         self.resume(key);
     }
@@ -228,11 +230,21 @@ impl Core {
             Task::Acquire { ttl_ms, ballot, .. } => {
                 let valid_until = validity::valid_until(operation.started, *ttl_ms);
                 if validity::remaining(valid_until, now) == 0 {
-                    return self.retry_or(key, |operation| operation.stopped(Status::Expired));
+                    let hopeless = validity::remaining(valid_until, operation.started) == 0;
+                    let error = |operation: &Operation| operation.stopped(Status::Expired);
+                    // A TTL that the drift eats up whole is never valid, however often it is tried.
+                    return match hopeless {
+                        true => self.fail(key, error),
+                        false => self.retry_or(key, error),
+                    };
                 }
                 let nodes = operation.may_hold();
                 let grant = Grant::new(operation, (*ballot, *ttl_ms), nodes, valid_until);
-                self.end(key, Outcome::Acquired(Held(Arc::new(grant))));
+                let grant = Arc::new(grant);
+                if let Some(operation) = self.operations.get_mut(key) {
+                    operation.lock = Arc::downgrade(&grant);
+                }
+                self.end(key, Outcome::Acquired(Held(grant)));
             }
             Task::Release { .. } | Task::Reinforce { .. } => self.end(key, Outcome::Released),
             Task::Extend { grant, ttl_ms } => {
@@ -243,7 +255,8 @@ impl Core {
                     let error = operation.stopped(Status::Expired);
                     return self.end(key, Outcome::Failed(error));
                 }
-                grant.extended_until(valid_until, *ttl_ms);
+                grant.extended_until(valid_until, *ttl_ms, operation.turn);
+                let left = left.min(grant.validity());
                 self.end(key, Outcome::Extended(left));
             }
             Task::IsLocked => self.end(key, Outcome::Locked(false)),
@@ -298,6 +311,15 @@ impl Core {
         }
     }
 
+    /// An acquire has failed for good: gives back what it may have got, and ends.
+    fn fail(&mut self, key: Key, error: impl FnOnce(&Operation) -> Error) {
+        self.give_back(key);
+        if let Some(operation) = self.operations.get(key) {
+            let error = error(operation);
+            self.end(key, Outcome::Failed(error));
+        }
+    }
+
     /// Releases the present attempt's key wherever it may be. On each connection the release goes behind the acquire,
     /// and before the next attempt: so a grant that comes late is gone as soon as it lands.
     fn give_back(&mut self, key: Key) {
@@ -330,9 +352,7 @@ impl Core {
         if operation.phase == Phase::Ended || !can_stop {
             return;
         }
-        let error = operation.stopped(status);
-        self.give_back(key);
-        self.end(key, Outcome::Failed(error));
+        self.fail(key, |operation| operation.stopped(status));
     }
 
     /// Tells the caller. The operation stays until the last node has answered.

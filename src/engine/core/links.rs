@@ -9,7 +9,6 @@ use crate::clock::{self, MILLISECOND, Nanos};
 use crate::engine::nodes::{GIVE_UP_AFTER, Link, Mark, Node, Settings};
 use crate::engine::operation::{Operation, Task};
 use crate::engine::runtime;
-use crate::engine::slab::Key;
 use crate::engine::ticket::{Outcome, Ticket};
 use crate::engine::timer::Timer;
 use crate::error::Status;
@@ -43,12 +42,7 @@ impl Core {
             return false;
         };
         node.admission = Admission::Trusted;
-        let mark = Mark {
-            operation: Key::NONE,
-            attempt: 0,
-        };
-        let question = (mark, Question::KeepWitness);
-        connection.ask_server(question, now);
+        connection.ask_server((Mark::NONE, Question::KeepWitness), now);
         self.has_output((place, index));
         true
     }

@@ -129,7 +129,7 @@ impl Core {
     fn answered(&mut self, (place, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
         match (asked.question, answer) {
             (Question::Identify, answer) => self.identified((place, index), answer),
-            (Question::KeepWitness, _) => {}
+            (Question::KeepWitness | Question::Learn { .. }, _) => {}
             (_, Answer::NoScript) => self.meet_unknown_scripts((place, index), asked),
             (_, answer) => self.count((place, index), asked, answer),
         }
@@ -190,7 +190,8 @@ impl Core {
         self.lose(at, reason, Status::Unreachable);
     }
 
-    /// Asks again what met a flushed script cache, with the scripts' text.
+    /// Asks again what met a flushed script cache, with the scripts' text. Not for a lock that has been given back since:
+    /// that release is on its way already, or has been carried out, and would be overtaken.
     fn ask_held(&mut self, at @ (place, index): NodePlace) {
         let Some(set) = self.sets[place].as_mut() else {
             return;
@@ -199,17 +200,29 @@ impl Core {
         let Link::Up(connection) = &mut node.link else {
             return;
         };
+        let mut unwanted = Vec::new();
         for asked in std::mem::take(&mut node.held) {
-            let Some(operation) = self.operations.get(asked.mark.operation) else {
+            let Some(operation) = self.operations.get_mut(asked.mark.operation) else {
                 continue;
             };
             if operation.attempt != asked.mark.attempt {
+                continue;
+            }
+            if !operation.is_wanted() {
+                let many = operation.target.names().len() > 1;
+                connection.ask_server((Mark::NONE, Question::Learn { many }), self.now);
+                mark_dirty(&mut self.dirty, &mut node.dirty, at);
+                operation.open = operation.open.without(NodeMask(1 << index));
+                unwanted.push(asked.mark.operation);
                 continue;
             }
             let (target, token) = (&operation.target, operation.token.as_bytes());
             let question = (asked.mark, asked.question);
             connection.ask(question, target, token, Form::Whole, self.now);
             mark_dirty(&mut self.dirty, &mut node.dirty, at);
+        }
+        for key in unwanted {
+            self.evaluate(key);
         }
     }
 }
