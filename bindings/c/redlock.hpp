@@ -27,6 +27,7 @@
 #include "redlock/duration.hpp"
 #include "redlock/error.hpp"
 #include "redlock/factory.hpp"
+#include "redlock/holder.hpp"
 #include "redlock/lock.hpp"
 #include "redlock/log.hpp"
 #include "redlock/loss.hpp"

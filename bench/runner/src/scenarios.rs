@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::builds::Programs;
+use crate::cpp;
 use crate::options::Options;
 use crate::python;
 
@@ -72,6 +73,7 @@ pub fn chosen(options: &Options) -> Vec<Scenario> {
         safety(options, "safety-many-callers", 64),
     ];
     all.into_iter()
+        .chain(cpp::scenarios(options))
         .chain(python::scenarios(options))
         .filter(|scenario| options.wants(scenario.name))
         .collect()

@@ -282,6 +282,7 @@ public:
   [[nodiscard]] redlock_factory *c_handle() const noexcept { return nodes_ ? nodes_->handle() : nullptr; }
 
 private:
+  friend class holder;
   friend class mutex;
 
   explicit factory(redlock_factory *handle) : nodes_(std::make_shared<detail::nodes>(handle)) {}
