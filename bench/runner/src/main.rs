@@ -1,6 +1,7 @@
 //! Measures libredlock, a floor and its peers on the same servers, in turn, and reports their ratios.
 
 mod builds;
+mod cpp;
 mod docs;
 mod go;
 mod machine;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::builds::Programs;
+use crate::cpp;
 use crate::go;
 use crate::node;
 use crate::options::Options;
@@ -76,6 +77,7 @@ pub fn chosen(options: &Options) -> Vec<Scenario> {
     all.into_iter()
         .chain(go::scenarios(options))
         .chain(node::scenarios(options))
+        .chain(cpp::scenarios(options))
         .chain(python::scenarios(options))
         .filter(|scenario| options.wants(scenario.name))
         .collect()
@@ -227,9 +229,7 @@ fn safety(options: &Options, name: &'static str, callers: usize) -> Scenario {
         ..pair(options, "ours", callers)
     };
     for option in ["fencing=off", "restart_guard=off"] {
-        plain
-            .arguments
-            .extend(words(&["--option", option]));
+        plain.arguments.extend(words(&["--option", option]));
     }
     let fenced = Subject {
         label: "ours, fences only",
