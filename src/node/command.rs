@@ -4,9 +4,6 @@ use super::resp::{self, Reply};
 use super::target::Target;
 use crate::logic::quorum::Vote;
 
-/// For how long a node remembers the highest ballot of a resource after its last grant, in ms: a day.
-const BALLOT_RETENTION_MS: u64 = 24 * 60 * 60 * 1000;
-
 /// A question about the resources of one lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
@@ -61,6 +58,17 @@ pub(crate) struct Scripts {
     pub(crate) extend_many: Script,
     /// Does nothing. That the server has it says that this boot has lasted long enough to vote.
     pub(crate) witness: Script,
+    /// What the scripts are told of it.
+    ballot_retention_ms: u64,
+}
+
+/// What all users of a set of nodes agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// The longest TTL in use.
+    pub(crate) max_ttl_ms: u64,
+    /// For how long a node remembers the highest ballot of a resource after its last grant.
+    pub(crate) ballot_retention_ms: u64,
 }
 
 impl Script {
@@ -75,11 +83,13 @@ impl Script {
 }
 
 impl Scripts {
-    /// The scripts for the boot of that run id (empty if the server does not tell), and for that longest TTL.
-    pub(crate) fn for_boot(run_id: &str, max_ttl_ms: u64) -> Scripts {
+    /// The scripts for the boot of that run id (empty if the server does not tell).
+    pub(crate) fn for_boot(run_id: &str, terms: Terms) -> Scripts {
         let of_boot = |text| Script::of_boot(text, run_id);
-        let witness =
-            format!("-- redlock: has run for {max_ttl_ms} ms or was vouched for\nreturn 1\n");
+        let witness = format!(
+            "-- redlock: has run for {} ms or was vouched for\nreturn 1\n",
+            terms.max_ttl_ms
+        );
         Scripts {
             acquire: of_boot(include_str!("../scripts/acquire.lua")),
             acquire_many: of_boot(include_str!("../scripts/acquire_many.lua")),
@@ -88,6 +98,7 @@ impl Scripts {
             extend: of_boot(include_str!("../scripts/extend.lua")),
             extend_many: of_boot(include_str!("../scripts/extend_many.lua")),
             witness: of_boot(&witness),
+            ballot_retention_ms: terms.ballot_retention_ms,
         }
     }
 
@@ -137,7 +148,7 @@ impl Question {
                     true => &scripts.acquire_many,
                     false => &scripts.acquire,
                 };
-                call.acquire(script, ttl_ms, ballot);
+                call.acquire(script, ttl_ms, ballot, scripts.ballot_retention_ms);
             }
             Question::Release if many => call.script(&scripts.release_many, false, &[]),
             Question::Release => call.script(&scripts.release, false, &[]),
@@ -223,7 +234,7 @@ impl Call<'_> {
         }
     }
 
-    fn acquire(&mut self, script: &Script, ttl_ms: u64, ballot: u64) {
+    fn acquire(&mut self, script: &Script, ttl_ms: u64, ballot: u64, retention_ms: u64) {
         let (mut ttl, mut number, mut retention) = ([0; 20], [0; 20], [0; 20]);
         let ballot: &[u8] = match ballot {
             0 => b"",
@@ -232,7 +243,7 @@ impl Call<'_> {
         let arguments = [
             resp::decimal(ttl_ms, &mut ttl),
             ballot,
-            resp::decimal(BALLOT_RETENTION_MS, &mut retention),
+            resp::decimal(retention_ms, &mut retention),
         ];
         self.script(script, !ballot.is_empty(), &arguments);
     }
@@ -321,7 +332,11 @@ mod tests {
 
     #[test]
     fn the_scripts_of_two_boots_differ() {
-        let (one, other) = (Scripts::for_boot("a", 1), Scripts::for_boot("b", 1));
+        let terms = Terms {
+            max_ttl_ms: 1,
+            ballot_retention_ms: 1,
+        };
+        let (one, other) = (Scripts::for_boot("a", terms), Scripts::for_boot("b", terms));
         assert_ne!(one.acquire.digest, other.acquire.digest);
         assert_ne!(one.witness.digest, other.witness.digest);
     }
