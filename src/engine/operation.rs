@@ -1,6 +1,6 @@
 //! One operation under way: what it wants, which attempt it is at, and how its outcome is put into words.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::grant::Grant;
@@ -9,7 +9,7 @@ use super::ticket::Ticket;
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{Error, NodeReport, Result, Status};
 use crate::logic::backoff::Backoff;
-use crate::logic::quorum::{self, Decision, NodeMask, Tally, Vote};
+use crate::logic::quorum::{self, Decision, MAX_NODES, NodeMask, Tally, Vote};
 use crate::logic::validity;
 use crate::node::command::Question;
 use crate::node::target::Target;
@@ -93,6 +93,8 @@ pub(crate) struct Operation {
     pub(crate) asked: NodeMask,
     pub(crate) open: NodeMask,
     pub(crate) tally: Tally,
+    /// What an acquire won, or a reinforcement is for.
+    pub(crate) grant: Weak<Grant>,
     notes: Vec<Note>,
 }
 
@@ -120,6 +122,7 @@ impl Operation {
             asked: NodeMask::default(),
             open: NodeMask::default(),
             tally: Tally::new(nodes),
+            grant: Weak::new(),
             notes: Vec::new(),
         }
     }
@@ -172,6 +175,7 @@ impl Operation {
         };
         let mut operation = Operation::on_grant(grant, None, task);
         operation.eligible = NodeMask(1 << node);
+        operation.grant = Arc::downgrade(grant);
         operation
     }
 
@@ -216,6 +220,8 @@ impl Operation {
     pub(crate) fn question(&self) -> Question {
         match self.task {
             Task::Acquire { ttl_ms, ballot, .. } => Question::Acquire { ttl_ms, ballot },
+            // Without a ballot: the lock has its fence. With that a node that lost the lock, but remembers the fence,
+            // would take this for a message that came twice.
             Task::Reinforce { ttl_ms } => Question::Acquire { ttl_ms, ballot: 0 },
             Task::Release { .. } => Question::Release,
             Task::Extend { ttl_ms, .. } => Question::Extend { ttl_ms },
@@ -332,6 +338,18 @@ impl Operation {
         }
     }
 
+    /// Whether this question of the present attempt may still be asked of a node that has not carried it out. A lock
+    /// that was given back, or whose attempt was, may not be taken any more: its release may have been there.
+    pub(crate) fn still_asks(&self, question: Question) -> bool {
+        match question {
+            Question::Acquire { .. } if self.phase != Phase::Asking => self
+                .grant
+                .upgrade()
+                .is_some_and(|grant| !grant.is_released()),
+            _ => true,
+        }
+    }
+
     /// The nodes that may hold this attempt's key: all that were asked and have not refused.
     pub(crate) fn may_hold(&self) -> NodeMask {
         NodeMask(self.asked.0 | self.earlier.0).without(self.tally.no())
@@ -369,11 +387,20 @@ impl Operation {
     /// The error for an attempt that the votes decided.
     pub(crate) fn failure(&self, decision: Decision) -> Error {
         let status = match (decision, &self.task) {
-            (Decision::NoQuorum, _) => Status::NoQuorum,
+            (Decision::NoQuorum | Decision::TooLow, _) => Status::NoQuorum,
             (_, Task::Acquire { .. } | Task::IsLocked) => Status::Contended,
-            (_, _) => Status::Expired,
+            (_, _) if self.is_gone() => Status::Expired,
+            (_, _) => Status::NoQuorum,
         };
         self.stopped(status)
+    }
+
+    /// Whether a lock, by what the nodes said, can't be on a quorum of them any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        let nodes = self.set.addresses.len();
+        let all = NodeMask(u64::MAX >> (MAX_NODES - nodes));
+        let possible = NodeMask(self.eligible.0 & all.0).without(self.tally.no());
+        possible.len() < quorum::quorum(nodes)
     }
 
     /// What failed, why, and what to do.
@@ -385,6 +412,13 @@ impl Operation {
             Status::Contended => format!(
                 "{verb} {resource} failed: it is locked by another owner ({} of {nodes} nodes refused)",
                 self.tally.no().len()
+            ),
+            Status::NoQuorum if self.tally.decision() == Decision::TooLow => format!(
+                "{verb} {resource} failed: no ballot suits {needed} of {nodes} nodes, because their clocks are more than a second apart; set them alike, or do without fences"
+            ),
+            Status::NoQuorum if nodes - self.notes.len() >= needed => format!(
+                "{verb} {resource} failed: only {} of {nodes} nodes agreed, {needed} are needed",
+                self.tally.yes().len()
             ),
             Status::NoQuorum => format!(
                 "{verb} {resource} failed: only {} of {nodes} nodes could vote, {needed} are needed",
@@ -463,7 +497,10 @@ impl Operation {
                 }
             }
         } else if self.tally.low().contains(node) {
-            (Status::Ok, "granted with too low a ballot; given back")
+            (
+                Status::Ok,
+                "granted, but not with this ballot; given back",
+            )
         } else {
             (Status::Unanswered, Status::Unanswered.message())
         };

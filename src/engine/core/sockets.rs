@@ -199,17 +199,26 @@ impl Core {
         let Link::Up(connection) = &mut node.link else {
             return;
         };
+        let mut dropped = Vec::new();
         for asked in std::mem::take(&mut node.held) {
-            let Some(operation) = self.operations.get(asked.mark.operation) else {
+            let Some(operation) = self.operations.get_mut(asked.mark.operation) else {
                 continue;
             };
             if operation.attempt != asked.mark.attempt {
+                continue;
+            }
+            if !operation.still_asks(asked.question) {
+                operation.open = operation.open.without(NodeMask(1 << index));
+                dropped.push(asked.mark.operation);
                 continue;
             }
             let (target, token) = (&operation.target, operation.token.as_bytes());
             let question = (asked.mark, asked.question);
             connection.ask(question, target, token, Form::Whole, self.now);
             mark_dirty(&mut self.dirty, &mut node.dirty, at);
+        }
+        for key in dropped {
+            self.evaluate(key);
         }
     }
 }
