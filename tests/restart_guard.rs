@@ -8,7 +8,7 @@ mod switch;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::{calls, eventually, key_count, occupy, options_with, vacate};
+use common::{calls, eventually, lock_count, occupy, options_with, vacate};
 use redlock::log::Level;
 use redlock::{Factory, Lock, NodeHealth, Status, Wait};
 use stepped_clock::{SteppedClock, uptime};
@@ -174,7 +174,7 @@ fn the_majority_goes_on_while_a_restarted_master_waits() {
         lock.extend(TTL).unwrap();
         lock.release().unwrap();
     }
-    assert_eq!(key_count(&cluster[0]), 0);
+    assert_eq!(lock_count(&cluster[0]), 0);
     assert_eq!(calls(&cluster[0], "evalsha"), 0);
 }
 
@@ -352,7 +352,7 @@ fn a_replica_is_refused() {
     let master = Server::builder().start();
     let replica = Server::builder().replica_of(&master).start();
     is_refused(&[replica.url()], "off", "is a replica");
-    assert_eq!(key_count(&master), 0);
+    assert_eq!(lock_count(&master), 0);
 }
 
 #[test]
@@ -515,7 +515,7 @@ fn another_server_behind_an_open_connection_does_not_vote() {
         assert_ne!(refused.nodes()[0].status, Status::Ok, "{refused:?}");
         is_kept_out(&other, &held);
         assert!(switch.accepted() > connections);
-        assert_eq!(key_count(&replacement), 0);
+        assert_eq!(lock_count(&replacement), 0);
     }
 }
 

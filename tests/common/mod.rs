@@ -48,6 +48,8 @@ pub fn options_with(changes: &[(&str, &str)]) -> Options {
     let mut options = Options::new();
     options.set("node_timeout_ms", "10000").unwrap();
     options.set("connect_timeout_ms", "10000").unwrap();
+    // Servers are restarted all the time here; what keeps those out that may have forgotten locks has its own tests.
+    options.set("restart_guard", "off").unwrap();
     if let Some(protocol) = protocol() {
         options.set("protocol", &protocol).unwrap();
     }
@@ -63,9 +65,16 @@ pub fn protocol() -> Option<String> {
     protocol.filter(|protocol| !protocol.is_empty())
 }
 
-/// A factory over the cluster's servers.
+/// Options under which an acquire is a plain SET, so that SETs count attempts.
+pub fn unfenced() -> Options {
+    options_with(&[("fencing", "off")])
+}
+
+/// A factory over the cluster's servers, connected to all of them.
 pub fn factory(cluster: &Cluster) -> Factory {
-    Factory::with_options(&cluster.urls(), &options()).unwrap()
+    let factory = Factory::with_options(&cluster.urls(), &options()).unwrap();
+    all_connected(&factory);
+    factory
 }
 
 /// Waits until `condition` holds, which it is bound to.
@@ -198,10 +207,14 @@ pub fn vacate_all(cluster: &Cluster, resource: &str) {
     cluster.command_all(&["DEL", resource]);
 }
 
-/// How many keys the server has.
-pub fn key_count(server: &Server) -> i64 {
-    match server.command(&["DBSIZE"]) {
-        Reply::Integer(count) => count,
-        other => panic!("DBSIZE answered {other:?}"),
-    }
+/// How many locks the server holds; highest ballots, which stay for a day, don't count.
+pub fn lock_count(server: &Server) -> usize {
+    let keys = server.command(&["KEYS", "*"]);
+    let is_lock = |key: &&Reply| !key.text().contains(":redlock:");
+    keys.elements().iter().filter(is_lock).count()
+}
+
+/// Whether no server holds any lock.
+pub fn no_locks(cluster: &Cluster) -> bool {
+    cluster.iter().all(|server| lock_count(server) == 0)
 }
