@@ -77,7 +77,7 @@ assert held.validity > 0
 held.extend()
 held.release()
 """
-    ended = run_python(code, name, *nodes.urls)
+    ended = run_python(code, name, *nodes.patient_urls)
     assert ended.returncode == 0, ended.stdout
 
 
@@ -123,9 +123,9 @@ def test_a_pre_forking_server(nodes: Nodes, name: str, tmp_path: Path) -> None:
     assert counter.read_text() == "81"
 
 
-def _work(urls: list[str], name: str, path: Path, turns: int) -> bool:
+def _work(details: list[dict[str, Any]], name: str, path: Path, turns: int) -> bool:
     for _ in range(turns):
-        with RedLockFactory(urls) as factory, factory.acquire(name, ttl=30_000, timeout=60):
+        with RedLockFactory(details) as factory, factory.acquire(name, ttl=30_000, timeout=60):
             increment(path)
     return True
 
@@ -135,7 +135,7 @@ def test_multiprocessing(nodes: Nodes, name: str, tmp_path: Path, method: str) -
     counter = tmp_path / "counter"
     counter.write_text("0")
     with multiprocessing.get_context(method).Pool(3) as pool:
-        pending = [pool.apply_async(_work, (nodes.urls, name, counter, 5)) for _ in range(4)]
+        pending = [pool.apply_async(_work, (nodes.details, name, counter, 5)) for _ in range(4)]
         assert all(each.get(60) for each in pending)
     assert counter.read_text() == "20"
 
