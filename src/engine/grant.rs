@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::nodes::NodeSet;
 use super::operation::Operation;
+use super::slab::Key;
 use super::ticket::Ticket;
 use crate::clock::{self, Nanos};
 use crate::logic::quorum::NodeMask;
@@ -24,9 +25,13 @@ pub(crate) struct Grant {
     /// The nodes that took the lock, or may have: those that a release must reach.
     nodes: AtomicU64,
     valid_until: AtomicU64,
+    /// How many extensions have begun.
+    extensions: AtomicU64,
     released: AtomicBool,
     /// Counts the calls to keep it alive: the last one counts.
     keeping: AtomicU32,
+    /// The engine's key of what keeps it alive, as a number.
+    keeper: AtomicU64,
 }
 
 impl Grant {
@@ -44,23 +49,39 @@ impl Grant {
             ttl_ms: AtomicU64::new(ttl_ms),
             nodes: AtomicU64::new(nodes.0),
             valid_until: AtomicU64::new(valid_until),
+            extensions: AtomicU64::new(0),
             released: AtomicBool::new(false),
             keeping: AtomicU32::new(0),
+            keeper: AtomicU64::new(Key::NONE.to_bits()),
         }
     }
 
     /// For how long the lock is still proven held.
     pub(crate) fn validity(&self) -> Nanos {
-        if self.is_released() {
-            return 0;
+        match self.is_released() {
+            true => 0,
+            false => self.time_left(),
         }
+    }
+
+    /// For how long nodes may still hold it, also when it has been given back.
+    pub(crate) fn time_left(&self) -> Nanos {
         validity::remaining(self.valid_until.load(Ordering::Acquire), clock::now())
     }
 
-    /// A quorum took the new time to live.
-    pub(crate) fn extended_until(&self, at: Nanos, ttl_ms: u64) {
-        self.valid_until.store(at, Ordering::Release);
-        self.ttl_ms.store(ttl_ms, Ordering::Relaxed);
+    /// An extension begins: from here on some node may have the new time to live, whatever comes of the vote. Returns
+    /// the extension's turn.
+    pub(crate) fn begin_extension(&self, until: Nanos) -> u64 {
+        self.valid_at_most_until(until);
+        self.extensions.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// A quorum took the new time to live. If a later extension has begun since, nodes may have that one's already.
+    pub(crate) fn extended_until(&self, at: Nanos, ttl_ms: u64, turn: u64) {
+        if turn == self.extensions.load(Ordering::Acquire) {
+            self.valid_until.store(at, Ordering::Release);
+            self.ttl_ms.store(ttl_ms, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn ttl_ms(&self) -> u64 {
@@ -89,8 +110,19 @@ impl Grant {
         self.keeping.load(Ordering::Acquire) == call
     }
 
+    /// It is kept alive by that entry of the engine's from now on.
+    pub(crate) fn set_keeper(&self, key: Key) {
+        self.keeper.store(key.to_bits(), Ordering::Relaxed);
+    }
+
+    /// What keeps it alive, if anything.
+    pub(crate) fn keeper(&self) -> Option<Key> {
+        let key = Key::from_bits(self.keeper.load(Ordering::Relaxed));
+        (key != Key::NONE).then_some(key)
+    }
+
     /// Some node may have taken a time to live that ends earlier than the present one.
-    pub(crate) fn valid_at_most_until(&self, at: Nanos) {
+    fn valid_at_most_until(&self, at: Nanos) {
         self.valid_until.fetch_min(at, Ordering::AcqRel);
     }
 

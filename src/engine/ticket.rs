@@ -12,6 +12,7 @@ use super::slab::Key;
 use super::sync::lock;
 use crate::clock::Nanos;
 use crate::error::Error;
+use crate::fork;
 
 /// What an operation came to.
 pub(crate) enum Outcome {
@@ -28,9 +29,28 @@ pub(crate) enum Outcome {
 
 /// One operation, as its caller knows it.
 pub(crate) struct Ticket {
-    /// The operation's key, once the engine has taken it up.
-    key: Mutex<Option<Key>>,
+    progress: Mutex<Progress>,
     sink: Sink,
+    generation: u64,
+}
+
+/// How far the engine has got with an operation.
+#[derive(Clone, Copy)]
+enum Progress {
+    /// It is on its way to the engine.
+    Submitted,
+    /// So is a request to cancel it, and that one was faster.
+    CancelledEarly,
+    TakenUp(Key),
+}
+
+/// What becomes of an operation that the engine has just taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TakenUp {
+    /// It is carried out.
+    Wanted,
+    /// It was cancelled before.
+    Cancelled,
 }
 
 enum Sink {
@@ -79,19 +99,35 @@ impl Ticket {
 
     fn new(sink: Sink) -> Arc<Ticket> {
         Arc::new(Ticket {
-            key: Mutex::new(None),
+            progress: Mutex::new(Progress::Submitted),
             sink,
+            generation: fork::generation(),
         })
     }
 
-    /// The engine has taken the operation up under this key.
-    pub(crate) fn taken_up(&self, key: Key) {
-        *lock(&self.key) = Some(key);
+    /// Whether the operation was begun by the parent of this process, whose engine is not this one's.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.generation != fork::generation()
     }
 
-    /// The engine's key of the operation.
-    pub(crate) fn key(&self) -> Option<Key> {
-        *lock(&self.key)
+    /// The engine has taken the operation up under this key.
+    pub(crate) fn taken_up(&self, key: Key) -> TakenUp {
+        let mut progress = lock(&self.progress);
+        let before = std::mem::replace(&mut *progress, Progress::TakenUp(key));
+        match before {
+            Progress::CancelledEarly => TakenUp::Cancelled,
+            _ => TakenUp::Wanted,
+        }
+    }
+
+    /// The operation is to be cancelled. Its key in the engine, unless it is still to be taken up; it is cancelled then.
+    pub(crate) fn cancel(&self) -> Option<Key> {
+        let mut progress = lock(&self.progress);
+        match *progress {
+            Progress::TakenUp(key) => return Some(key),
+            _ => *progress = Progress::CancelledEarly,
+        }
+        None
     }
 
     /// Whether somebody waits for the outcome, as opposed to what goes on in the background.
