@@ -170,6 +170,14 @@ def test_threads_share_one_lock_object(factory: RedLockFactory, name: str, tmp_p
     assert counter.read_text() == "80"
 
 
+def test_threads_that_release_one_lock_at_once(factory: RedLockFactory, name: str) -> None:
+    lock = factory.create_lock(name)
+    for _ in range(20):
+        assert lock.acquire(timeout=60)
+        run_threads([lock.release] * 4)
+        assert not lock.locked()
+
+
 def test_the_reentrant_lock_counts_right_among_threads(nodes: Nodes, name: str) -> None:
     lock = ReentrantRedLock(name, nodes.details)
 
