@@ -48,8 +48,13 @@
  * TIME. Durations are milliseconds. A lock's validity is measured on a clock that goes on while the machine sleeps and does not
  * follow changes of the time of day.
  *
- * FORK. A child process can use its parent's factories and options: the factories open connections of their own. Locks and
- * queues stay with the parent: in the child they answer REDLOCK_ERR_FORKED, and to free them there releases nothing.
+ * LOSS. A lock can end before it is released: a process is paused for longer than the TTL, or masters lose their data. So do what
+ * the lock is for within redlock_lock_validity_ms(); redlock_lock_keep_alive() prolongs that for as long as the lock can be proven
+ * held, and reports its loss before it ends. What must be right in any case, sends redlock_lock_fence() along with each write, and
+ * has the storage refuse a number below the highest that it has seen.
+ *
+ * FORK. A child process can use its parent's factories and options: the factories open connections of their own. Locks, holders
+ * and queues stay with the parent: in the child they answer REDLOCK_ERR_FORKED, and to free them there releases nothing.
  *
  * SIGNALS. The library installs no signal handlers, and never causes SIGPIPE. Its thread blocks all signals.
  *
@@ -103,6 +108,12 @@
 #define REDLOCK_EVENT_IS_LOCKED 4
 
 /**
+ * The kind of event by which redlock_lock_keep_alive() reports that a lock is lost: the end of no operation, so redlock_cancel()
+ * does not know it. `status` is `REDLOCK_ERR_EXPIRED` or `REDLOCK_ERR_NO_QUORUM`.
+ */
+#define REDLOCK_EVENT_LOST 5
+
+/**
  * Level of a message: something is broken and stays so until somebody acts.
  */
 #define REDLOCK_LOG_ERROR 1
@@ -140,9 +151,20 @@ typedef struct redlock_error redlock_error;
 typedef struct redlock_factory redlock_factory;
 
 /**
- * One grant of the lock on a resource.
+ * A holder of the lock on one resource that may acquire it again while it holds it: a re-entrant lock.
  *
- * Made by redlock_acquire(), or given by an event of kind `REDLOCK_EVENT_ACQUIRE`; freed by redlock_lock_free(). Any number of
+ * Made by redlock_holder_new(), freed by redlock_holder_free(). It counts: the first acquire takes the lock, the last release gives
+ * it back, and those between touch no node. Whoever uses the same holder is the same holder, also from another thread; make one for
+ * each party that is to be kept apart. Any number of threads may use it at once. It does not need its factory's handle to live, but
+ * takes no lock after redlock_factory_free(). After a fork it belongs to the parent alone: in the child every operation on it answers
+ * `REDLOCK_ERR_FORKED`.
+ */
+typedef struct redlock_holder redlock_holder;
+
+/**
+ * One grant of the lock on a resource, or on several.
+ *
+ * Made by redlock_acquire() or redlock_acquire_many(), or given by an event of kind `REDLOCK_EVENT_ACQUIRE`; freed by redlock_lock_free(). Any number of
  * threads may use it at once; operations on one lock follow one after another. It does not need its factory to live. After a
  * fork it belongs to the parent alone: in the child every operation on it answers `REDLOCK_ERR_FORKED`, and freeing it there
  * does not release it.
@@ -158,7 +180,7 @@ typedef struct redlock_lock redlock_lock;
 typedef struct redlock_options redlock_options;
 
 /**
- * Collects the events of operations that were submitted to it, each operation's exactly one.
+ * Collects the events of operations that were submitted to it, each operation's exactly one, and of kept locks that are lost.
  *
  * Made by redlock_queue_new(), freed by redlock_queue_free(). Any number of threads may submit to it, wait on it and cancel at
  * once. After a fork it belongs to the parent alone: in the child every operation on it answers `REDLOCK_ERR_FORKED`.
@@ -173,11 +195,11 @@ typedef struct redlock_queue redlock_queue;
 typedef int32_t redlock_status;
 
 /**
- * The end of one submitted operation. 96 bytes on every platform with 64-bit pointers, and so in later versions too.
+ * The end of one submitted operation, or the loss of a lock that was kept alive. 96 bytes on every platform with 64-bit pointers, and so in later versions too.
  */
 typedef struct redlock_event {
   /**
-   * The number that was given when the operation was submitted.
+   * The number that was given when the operation was submitted, or to redlock_lock_keep_alive().
    */
   uint64_t id;
   /**
@@ -207,9 +229,13 @@ typedef struct redlock_event {
    */
   uint64_t value;
   /**
+   * `REDLOCK_EVENT_ACQUIRE` with `REDLOCK_OK`: the lock's fencing token, as redlock_lock_fence() gives it. Otherwise 0.
+   */
+  uint64_t fence;
+  /**
    * For later versions; 0.
    */
-  uint64_t reserved[6];
+  uint64_t reserved[5];
 } redlock_event;
 
 /**
@@ -552,6 +578,22 @@ redlock_status redlock_factory_check(struct redlock_factory *factory,
                                      struct redlock_error **err);
 
 /**
+ * Gives the operator's word that the nodes of a factory have forgotten no lock: those that are connected vote at once, also for
+ * other clients that connect from now on.
+ *
+ * For a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on them.
+ * Nothing else needs it: a node that restarted votes again by itself when every lock that it may have forgotten has run out. Blocks
+ * for a moment only, until the I/O thread has answered. Any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_NO_QUORUM` when no node is connected (yet: redlock_factory_check() tells);
+ *         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
+ */
+redlock_status redlock_factory_vouch(struct redlock_factory *factory,
+                                     struct redlock_error **err);
+
+/**
  * Acquires the lock on a resource.
  *
  * Blocks until the lock is held, or is known to be out of reach, or `wait_ms` has passed. A try takes about one round trip to
@@ -576,6 +618,32 @@ redlock_status redlock_acquire(struct redlock_factory *factory,
                                int64_t wait_ms,
                                struct redlock_lock **out,
                                struct redlock_error **err);
+
+/**
+ * Acquires the locks on several resources as one lock, or none of them.
+ *
+ * All or nothing: when one resource is held by another, the others are given back. One try takes one round trip, however many
+ * resources there are, and sets that overlap never wait for each other for ever, in whichever order they are named. What releases,
+ * extends, keeps or frees the lock does so for all resources at once; it is lost when any of them is. Blocks as redlock_acquire()
+ * does; any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param resources an array of `n` names, each as for redlock_acquire() and different from the others; not NULL. Copied.
+ * @param n the number of resources: 1 to 128
+ * @param ttl_ms the TTL in milliseconds, as for redlock_acquire()
+ * @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
+ * @param out receives the lock, which the caller frees with redlock_lock_free(); NULL on failure; not NULL itself
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return as redlock_acquire(); also `REDLOCK_ERR_INVALID_ARGUMENT` when `n` is 0 or too large, or a name is given twice. On
+ *         failure nothing stays locked.
+ */
+redlock_status redlock_acquire_many(struct redlock_factory *factory,
+                                    const char *const *resources,
+                                    size_t n,
+                                    uint64_t ttl_ms,
+                                    int64_t wait_ms,
+                                    struct redlock_lock **out,
+                                    struct redlock_error **err);
 
 /**
  * Releases a lock. The handle stays valid until redlock_lock_free().
@@ -640,7 +708,21 @@ redlock_status redlock_is_locked(struct redlock_factory *factory,
 int64_t redlock_lock_validity_ms(const struct redlock_lock *lock);
 
 /**
- * Gives the name of the resource that a lock is on.
+ * Gives the fencing token of a lock: a number that is larger than that of every lock on the same resource whose acquire had
+ * succeeded before this one's began.
+ *
+ * Send it along with each write to what the lock protects, and have the storage refuse a number below the highest that it has seen:
+ * so a writer that does not know yet that it lost its lock does no harm. It is below 2^53, and no two locks on a resource have the
+ * same. An extension does not change it. Does not block and asks no node; any thread.
+ *
+ * @param lock the lock
+ * @return the fence, also when the lock is lost or released; 0 with the option "fencing" set to "off", or when `lock` is NULL or
+ *         freed
+ */
+uint64_t redlock_lock_fence(const struct redlock_lock *lock);
+
+/**
+ * Gives the name of the resource that a lock is on; of several, the first.
  *
  * Does not block; any thread.
  *
@@ -648,6 +730,41 @@ int64_t redlock_lock_validity_ms(const struct redlock_lock *lock);
  * @return a string that lives until redlock_lock_free() of the lock; NULL when `lock` is NULL or freed
  */
 const char *redlock_lock_resource(const struct redlock_lock *lock);
+
+/**
+ * Gives the number of resources that a lock is on: 1, or as many as redlock_acquire_many() was given.
+ *
+ * Does not block; any thread.
+ *
+ * @param lock the lock
+ * @return the number; 0 when `lock` is NULL or freed
+ */
+size_t redlock_lock_resource_count(const struct redlock_lock *lock);
+
+/**
+ * Gives the name of the resource `i` of a lock.
+ *
+ * Does not block; any thread.
+ *
+ * @param lock the lock
+ * @param i 0 to redlock_lock_resource_count() - 1; the order is that in which redlock_acquire_many() was given them
+ * @return a string that lives until redlock_lock_free() of the lock; NULL when there is no such resource, or `lock` is NULL or
+ *         freed
+ */
+const char *redlock_lock_resource_at(const struct redlock_lock *lock,
+                                     size_t i);
+
+/**
+ * Gives the fencing token for the resource `i` of a lock, as redlock_lock_fence() does for one resource.
+ *
+ * Does not block and asks no node; any thread.
+ *
+ * @param lock the lock
+ * @param i 0 to redlock_lock_resource_count() - 1; the order is that in which redlock_acquire_many() was given them
+ * @return the fence; 0 with the option "fencing" set to "off", when there is no such resource, or when `lock` is NULL or freed
+ */
+uint64_t redlock_lock_fence_at(const struct redlock_lock *lock,
+                               size_t i);
 
 /**
  * Gives the token of a lock: the value that its key has on the nodes, unique to this grant.
@@ -658,6 +775,27 @@ const char *redlock_lock_resource(const struct redlock_lock *lock);
  * @return a string that lives until redlock_lock_free() of the lock; NULL when `lock` is NULL or freed
  */
 const char *redlock_lock_token(const struct redlock_lock *lock);
+
+/**
+ * Keeps a lock alive: it is extended in time, at a third of its TTL, until it is released, freed or lost, or its factory is freed.
+ *
+ * When it can't be extended any more, the event `REDLOCK_EVENT_LOST` comes, a tenth of the TTL before the validity ends at the
+ * latest, so that its owner can stop in time: at most one for each call, and none after the lock was released or freed by its owner.
+ * The event brings no lock; the handle stays the caller's to free. A further call takes the place of the one before, with its queue and
+ * `id`. The TTL is that of the acquire, or of the last redlock_extend() before this call. A lock that is lost is not taken again. One
+ * timer serves all locks. Does not block; any thread.
+ *
+ * @param lock the lock; not NULL
+ * @param queue the queue that the event goes to; NULL for no event: redlock_lock_validity_ms() tells
+ * @param id a number for the event to carry; need not differ from those of operations
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_EXPIRED` when the lock is not held any more; `REDLOCK_ERR_RELEASED` when it was released
+ *         already; `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
+ */
+redlock_status redlock_lock_keep_alive(struct redlock_lock *lock,
+                                       struct redlock_queue *queue,
+                                       uint64_t id,
+                                       struct redlock_error **err);
 
 /**
  * Frees a lock, and the strings that were taken from it. When it is still held it is released, in the background.
@@ -683,8 +821,9 @@ redlock_status redlock_queue_new(struct redlock_queue **out,
 /**
  * Gives a file descriptor that is readable while events wait in a queue: for poll, epoll, kqueue and event loops.
  *
- * Only wait for it to be readable; do not read, write or close it. It belongs to the queue and is closed by
- * redlock_queue_free(). When it is readable, take events by redlock_queue_next() with a timeout of 0. Does not block; any
+ * Only wait for it to be readable; do not write or close it. It belongs to the queue and is closed by redlock_queue_free().
+ * When it is readable, take events by redlock_queue_next() with a timeout of 0. It is the reading end of a pipe. An event loop
+ * that cannot wait without reading may read a duplicate of it, if it then takes all events that there are. Does not block; any
  * thread.
  *
  * @param queue the queue
@@ -749,6 +888,32 @@ redlock_status redlock_submit_acquire(struct redlock_factory *factory,
                                       struct redlock_queue *queue,
                                       uint64_t id,
                                       struct redlock_error **err);
+
+/**
+ * Begins to acquire the locks on several resources as one lock; the event `REDLOCK_EVENT_ACQUIRE` brings the outcome, as
+ * redlock_acquire_many() would have given it, and the lock.
+ *
+ * When this function succeeds there will be exactly one event; when it fails there will be none. Does not block; any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param resources an array of `n` names, each as for redlock_acquire() and different from the others; not NULL. Copied.
+ * @param n the number of resources: 1 to 128
+ * @param ttl_ms the TTL in milliseconds, as for redlock_acquire()
+ * @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
+ * @param queue the queue that the event goes to; not NULL
+ * @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
+ *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
+ */
+redlock_status redlock_submit_acquire_many(struct redlock_factory *factory,
+                                           const char *const *resources,
+                                           size_t n,
+                                           uint64_t ttl_ms,
+                                           int64_t wait_ms,
+                                           struct redlock_queue *queue,
+                                           uint64_t id,
+                                           struct redlock_error **err);
 
 /**
  * Begins to release a lock; the event `REDLOCK_EVENT_RELEASE` brings the outcome, as redlock_release() would have given it.
@@ -825,6 +990,126 @@ redlock_status redlock_submit_is_locked(struct redlock_factory *factory,
 redlock_status redlock_cancel(struct redlock_queue *queue,
                               uint64_t id,
                               struct redlock_error **err);
+
+/**
+ * Makes a holder, which holds nothing yet.
+ *
+ * Does not block and asks no node; any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param resource the name of what is locked, as for redlock_acquire(); not NULL. Copied.
+ * @param ttl_ms the TTL in milliseconds with which the lock is taken, as for redlock_acquire()
+ * @param out receives the holder, which the caller frees with redlock_holder_free(); NULL on failure; not NULL itself
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
+ */
+redlock_status redlock_holder_new(struct redlock_factory *factory,
+                                  const char *resource,
+                                  uint64_t ttl_ms,
+                                  struct redlock_holder **out,
+                                  struct redlock_error **err);
+
+/**
+ * Acquires the lock through a holder, or counts one more when the holder has it already.
+ *
+ * Each success asks for one redlock_holder_release(). The first acquire blocks as redlock_acquire() does; an inner one does not
+ * block and asks no node. While another thread is in a first acquire of the same holder, blocks until that has ended, at most for
+ * `wait_ms`. Any thread.
+ *
+ * @param holder the holder; not NULL
+ * @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return as redlock_acquire(); also `REDLOCK_ERR_EXPIRED` when the holder has the lock but its validity has ended: the acquires
+ *         before ask for their releases all the same, and after the last of those the lock can be acquired afresh;
+ *         `REDLOCK_ERR_CLOSED` when the holder or its factory is freed meanwhile; `REDLOCK_ERR_FORKED`. On failure the count stays as
+ *         it was.
+ */
+redlock_status redlock_holder_acquire(struct redlock_holder *holder,
+                                      int64_t wait_ms,
+                                      struct redlock_error **err);
+
+/**
+ * Takes back one acquire of a holder; the last one releases the lock.
+ *
+ * An inner release does not block and asks no node, also when the lock is lost. The last one blocks and has the outcomes of
+ * redlock_release(), and whatever they are, the holder holds nothing from then on. Any thread.
+ *
+ * @param holder the holder; not NULL
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_RELEASED` when it holds nothing; for the last release `REDLOCK_ERR_EXPIRED` when the lock had been
+ *         lost before, and `REDLOCK_ERR_NO_QUORUM` when too few nodes answered to know; `REDLOCK_ERR_FORKED`;
+ *         `REDLOCK_ERR_INVALID_ARGUMENT`
+ */
+redlock_status redlock_holder_release(struct redlock_holder *holder,
+                                      struct redlock_error **err);
+
+/**
+ * Gives the number of acquires of a holder that have not been released yet.
+ *
+ * Does not block; any thread.
+ *
+ * @param holder the holder
+ * @return the number; 0 when it holds nothing, belongs to the parent process, or `holder` is NULL or freed
+ */
+size_t redlock_holder_count(const struct redlock_holder *holder);
+
+/**
+ * Gives the time for which the lock of a holder is still proven to be held, as redlock_lock_validity_ms() does.
+ *
+ * Does not block and asks no node; any thread.
+ *
+ * @param holder the holder
+ * @return the milliseconds; 0 when nothing is held any more, or `holder` is NULL or freed
+ */
+int64_t redlock_holder_validity_ms(const struct redlock_holder *holder);
+
+/**
+ * Gives the fencing token of the lock that a holder has, as redlock_lock_fence() does: one for all acquires until the last release.
+ *
+ * Does not block and asks no node; any thread.
+ *
+ * @param holder the holder
+ * @return the fence; 0 with the option "fencing" set to "off", when nothing is held, or when `holder` is NULL or freed
+ */
+uint64_t redlock_holder_fence(const struct redlock_holder *holder);
+
+/**
+ * Keeps the lock of a holder alive until the last release, as redlock_lock_keep_alive() does. To be called anew after each first
+ * acquire.
+ *
+ * Does not block; any thread.
+ *
+ * @param holder the holder; not NULL
+ * @param queue the queue that the event `REDLOCK_EVENT_LOST` goes to; NULL for no event: redlock_holder_validity_ms() tells
+ * @param id a number for the event to carry; need not differ from those of operations
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_RELEASED` when it holds nothing; `REDLOCK_ERR_EXPIRED` when its lock is lost;
+ *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
+ */
+redlock_status redlock_holder_keep_alive(struct redlock_holder *holder,
+                                         struct redlock_queue *queue,
+                                         uint64_t id,
+                                         struct redlock_error **err);
+
+/**
+ * Frees a holder. What it still holds is released, in the background.
+ *
+ * Acquires of it that wait in other threads end with `REDLOCK_ERR_CLOSED`. NULL, and what is no live holder, is ignored. In a forked
+ * child, the parent's lock stays held. Does not block; any thread.
+ *
+ * @param holder the holder, or NULL
+ */
+void redlock_holder_free(struct redlock_holder *holder);
+
+/**
+ * Has every handle that the calling thread makes or receives from now on freed when the thread ends.
+ *
+ * For threads that can be ended without a last word of their own code, such as the workers of a language's runtime: locks that
+ * they hold are released, what they were about to acquire is not won for nobody, and connections are closed. Only for threads
+ * that share no handles with others. The end of the main thread is that of the process, where nothing is freed. Does not
+ * block; any thread. The end of the thread may take as long as redlock_factory_free().
+ */
+void redlock_free_at_thread_end(void);
 
 /**
  * Sets the function that receives the log, for the whole process. Without one the library is silent.

@@ -22,6 +22,14 @@ pub(crate) fn now() -> Nanos {
     time.tv_sec as Nanos * 1_000_000_000 + time.tv_nsec as Nanos
 }
 
+/// What the wall clock shows more than this one, in us. Only a guess at the time, never a measure of it.
+pub(crate) fn wall_offset_us() -> i64 {
+    let since_1970 = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    since_1970.as_micros() as i64 - (now() / 1_000) as i64
+}
+
 /// A number of milliseconds, capped at what `Nanos` can hold.
 pub(crate) fn from_ms(ms: u64) -> Nanos {
     ms.saturating_mul(MILLISECOND)

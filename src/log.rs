@@ -1,7 +1,7 @@
 //! What the library has to say that no caller asked for: nodes lost and found. Silent unless a sink is set.
 
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, RwLock};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
 /// How much a message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,15 +20,17 @@ pub enum Level {
 /// Takes the messages.
 pub type Sink = dyn Fn(Level, &str) + Send + Sync;
 
-static SINK: RwLock<Option<Arc<Sink>>> = RwLock::new(None);
+/// No lock guards it: one that another thread holds during a fork would stay locked in the child.
+static SINK: AtomicPtr<Box<Sink>> = AtomicPtr::new(ptr::null_mut());
 static LEVEL: AtomicI32 = AtomicI32::new(0);
 
 /// Sends messages of `level` and more important ones to `sink`, from whichever thread has something to say; `None`
 /// silences the library. The sink must not call the library and should return soon: the I/O thread waits for it.
 pub fn set(sink: Option<Box<Sink>>, level: Level) {
     let level = if sink.is_some() { level as i32 } else { 0 };
-    let sink = sink.map(Arc::from);
-    *SINK.write().unwrap_or_else(|e| e.into_inner()) = sink;
+    let sink = sink.map_or(ptr::null_mut(), |sink| Box::into_raw(Box::new(sink)));
+    // The sink before is not freed: another thread may be in it at this moment. Sinks are set once or twice.
+    SINK.store(sink, Ordering::Release);
     LEVEL.store(level, Ordering::Release);
 }
 
@@ -37,8 +39,8 @@ pub(crate) fn write(level: Level, message: impl FnOnce() -> String) {
     if level as i32 > LEVEL.load(Ordering::Acquire) {
         return;
     }
-    let sink = SINK.read().unwrap_or_else(|e| e.into_inner()).clone();
-    if let Some(sink) = sink {
+    // SAFETY: a sink that was set is never freed.
+    if let Some(sink) = unsafe { SINK.load(Ordering::Acquire).as_ref() } {
         sink(level, &message());
     }
 }

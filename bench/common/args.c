@@ -14,7 +14,8 @@ _Noreturn void bench_die(const char *what) {
 static _Noreturn void usage(const char *program, const char *complaint) {
   fprintf(stderr,
           "%s: %s\nusage: %s --urls redis://HOST:PORT,... --scenario NAME [--callers N] [--seconds S]\n"
-          "       [--inflight N] [--pairs N] [--settle-ms MS] [--resource-prefix X] [--handshake]\n",
+          "       [--inflight N] [--pairs N] [--settle-ms MS] [--resource-prefix X] [--handshake] [--keep-alive]\n"
+          "       [--option NAME=VALUE]...\n",
           program, complaint, program);
   exit(2);
 }
@@ -38,6 +39,8 @@ static void set(struct bench_args *args, const char *program, const char *name, 
   if (strcmp(name, "--urls") == 0) split_urls(args, value, program);
   else if (strcmp(name, "--scenario") == 0) args->scenario = value;
   else if (strcmp(name, "--resource-prefix") == 0) args->prefix = value;
+  else if (strcmp(name, "--option") == 0 && args->option_count < BENCH_MAX_OPTIONS)
+    args->options[args->option_count++] = value;
   else if (strcmp(name, "--callers") == 0) args->callers = positive(program, value);
   else if (strcmp(name, "--inflight") == 0) args->inflight = positive(program, value);
   else if (strcmp(name, "--pairs") == 0) args->pairs = positive(program, value);
@@ -57,6 +60,10 @@ void bench_args_parse(struct bench_args *args, int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--handshake") == 0) {
       args->handshake = true;
+      continue;
+    }
+    if (strcmp(argv[i], "--keep-alive") == 0) {
+      args->keep_alive = true;
       continue;
     }
     if (i + 1 == argc) usage(argv[0], "an option lacks its value");

@@ -8,6 +8,7 @@
 
 #define BENCH_MAX_NODES 16
 #define BENCH_TTL_MS 10000
+#define BENCH_MAX_OPTIONS 8
 
 /* The command line, the same for every program under bench/ (see docs/benchmarks.md). */
 struct bench_args {
@@ -21,6 +22,9 @@ struct bench_args {
   long settle_ms;
   double seconds;
   bool handshake;
+  bool keep_alive;
+  const char *options[BENCH_MAX_OPTIONS]; /* NAME=VALUE, for the library's own table of options */
+  size_t option_count;
 };
 
 /* Fills `args` from the command line; ends the program with a message when it is wrong. */

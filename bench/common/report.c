@@ -44,9 +44,8 @@ void bench_report(struct bench_result *result, const char *extra) {
   bench_samples_sort(samples);
   printf("{\"pairs\":%zu,\"failures\":%llu,\"seconds\":%.6f,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,"
          "\"cpu_us_per_pair\":%.2f,\"max_rss_kb\":%ld%s%s}\n",
-         samples->count, (unsigned long long)result->failures, result->seconds,
-         bench_samples_percentile(samples, 0.50), bench_samples_percentile(samples, 0.90),
-         bench_samples_percentile(samples, 0.99), result->cpu_us / pairs, bench_max_rss_kb(), extra ? "," : "",
-         extra ? extra : "");
+         samples->count, (unsigned long long)result->failures, result->seconds, bench_samples_percentile(samples, 0.50),
+         bench_samples_percentile(samples, 0.90), bench_samples_percentile(samples, 0.99), result->cpu_us / pairs,
+         bench_max_rss_kb(), extra ? "," : "", extra ? extra : "");
   fflush(stdout);
 }

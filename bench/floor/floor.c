@@ -1,9 +1,9 @@
 /* The floor: what acquire and release over N masters cost with no library at all.
  *
- * One caller writes prebuilt commands to all sockets, polls them from its own thread and returns as soon as a quorum has
- * answered; late answers are drained by the next operation. Nothing is checked, retried or timed out, so no library that
- * does its work and sleeps until an answer comes can be faster by more than the machine's noise. The scenario "spin" asks
- * the kernel again and again instead of sleeping: less wake-up latency for a core that is kept busy. */
+ * One caller writes prebuilt commands to all sockets, polls them from its own thread and returns as soon as a quorum
+ * has answered; late answers are drained by the next operation. Nothing is checked, retried or timed out, so no library
+ * that does its work and sleeps until an answer comes can be faster by more than the machine's noise. The scenario
+ * "spin" asks the kernel again and again instead of sleeping: less wake-up latency for a core that is kept busy. */
 #define _GNU_SOURCE
 #include "../common/bench.h"
 
@@ -69,13 +69,14 @@ static void prepare(struct floor_state *state, const struct bench_args *args) {
   }
   snprintf(key, sizeof key, "%s:floor", args->prefix);
   snprintf(ttl, sizeof ttl, "%d", BENCH_TTL_MS);
-  state->acquire_length = (size_t)snprintf(
-      state->acquire, sizeof state->acquire,
-      "*6\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n$2\r\nNX\r\n$2\r\nPX\r\n$%zu\r\n%s\r\n", strlen(key), key,
-      sizeof token - 1, token, strlen(ttl), ttl);
-  state->release_length = (size_t)snprintf(state->release, sizeof state->release,
-                                           "*5\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n",
-                                           sha, strlen(key), key, sizeof token - 1, token);
+  state->acquire_length =
+      (size_t)snprintf(state->acquire, sizeof state->acquire,
+                       "*6\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n$2\r\nNX\r\n$2\r\nPX\r\n$%zu\r\n%s\r\n",
+                       strlen(key), key, sizeof token - 1, token, strlen(ttl), ttl);
+  state->release_length =
+      (size_t)snprintf(state->release, sizeof state->release,
+                       "*5\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", sha, strlen(key),
+                       key, sizeof token - 1, token);
 }
 
 /* Reads what one node has to say; true when its newest command is answered with `good` as the first byte. */

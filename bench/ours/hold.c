@@ -22,7 +22,8 @@ static void read_lines(int fd, size_t lines) {
   }
 }
 
-/* One inline command per held resource, one after the other: slow enough not to fill a buffer, quick enough for 10,000. */
+/* One inline command per held resource, one after the other: slow enough not to fill a buffer, quick enough for 10,000.
+ */
 static void for_each(const struct bench_args *args, size_t count, const char *format) {
   char command[256];
   for (size_t node = 0; node < args->node_count; node++) {

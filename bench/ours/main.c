@@ -24,10 +24,24 @@ void ours_failed(redlock_error *error) {
   redlock_error_free(error);
 }
 
+static void set_option(redlock_options *options, const char *assignment) {
+  char name[64];
+  redlock_error *error = NULL;
+  const char *equals = strchr(assignment, '=');
+  if (equals == NULL) bench_die("--option takes NAME=VALUE");
+  snprintf(name, sizeof name, "%.*s", (int)(equals - assignment), assignment);
+  ours_check(redlock_options_set(options, name, equals + 1, &error), error, "redlock_options_set");
+}
+
 redlock_factory *ours_connect(const struct bench_args *args) {
   redlock_factory *factory = NULL;
+  redlock_options *options = NULL;
   redlock_error *error = NULL;
-  ours_check(redlock_factory_new(args->urls, args->node_count, NULL, &factory, &error), error, "redlock_factory_new");
+  ours_check(redlock_options_new(&options, &error), error, "redlock_options_new");
+  for (size_t i = 0; i < args->option_count; i++) set_option(options, args->options[i]);
+  ours_check(redlock_factory_new(args->urls, args->node_count, options, &factory, &error), error,
+             "redlock_factory_new");
+  redlock_options_free(options);
   return factory;
 }
 

@@ -79,8 +79,8 @@ void ours_memory(const struct bench_args *args) {
   long growth = bench_rss_kb() - before;
   printf("{\"pending\":%ld,\"bytes_per_pending\":%.0f,\"pairs\":%ld,\"failures\":%llu,\"rss_growth_kb\":%ld,"
          "\"max_rss_kb\":%ld,\"threads\":%ld}\n",
-         args->inflight, pending, args->pairs, (unsigned long long)stream.result.failures, growth,
-         bench_max_rss_kb(), bench_thread_count());
+         args->inflight, pending, args->pairs, (unsigned long long)stream.result.failures, growth, bench_max_rss_kb(),
+         bench_thread_count());
   ours_stream_close(&stream);
   redlock_factory_free(factory);
 }

@@ -33,9 +33,9 @@ struct ours_stream {
   redlock_queue *queue;
   struct ours_slot *slots;
   size_t slot_count;
-  size_t busy;               /* slots whose next event is still to come */
+  size_t busy;                /* slots whose next event is still to come */
   struct bench_window window; /* the pairs that it counts are sampled */
-  uint64_t pairs_left;       /* no new pair begins at 0 */
+  uint64_t pairs_left;        /* no new pair begins at 0 */
   uint64_t pairs_done;
   bool sampling;
   struct bench_result result;

@@ -19,8 +19,7 @@ void ours_stream_open(struct ours_stream *stream, redlock_factory *factory, cons
   stream->slots = calloc(slot_count, sizeof *stream->slots);
   if (stream->slots == NULL) bench_die("slots");
   for (size_t i = 0; i < slot_count; i++)
-    snprintf(stream->slots[i].resource, sizeof stream->slots[i].resource, "%.24s:async:%u", prefix,
-             (unsigned)i);
+    snprintf(stream->slots[i].resource, sizeof stream->slots[i].resource, "%.24s:async:%u", prefix, (unsigned)i);
 }
 
 /* Begins the slot's next pair, unless enough have begun or the window is over. */
@@ -31,9 +30,9 @@ static void begin(struct ours_stream *stream, size_t index, uint64_t now) {
   stream->pairs_left--;
   stream->busy++;
   slot->begun = now;
-  ours_check(redlock_submit_acquire(stream->factory, slot->resource, BENCH_TTL_MS, OURS_WAIT_MS, stream->queue, index,
-                                    &error),
-             error, "redlock_submit_acquire");
+  ours_check(
+      redlock_submit_acquire(stream->factory, slot->resource, BENCH_TTL_MS, OURS_WAIT_MS, stream->queue, index, &error),
+      error, "redlock_submit_acquire");
 }
 
 void ours_stream_start(struct ours_stream *stream) {

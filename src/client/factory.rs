@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::lock::Lock;
@@ -19,9 +19,12 @@ use crate::engine::ticket::{Outcome, Ticket};
 use crate::error::{Error, Result, Status};
 use crate::logic::quorum::MAX_NODES;
 use crate::node::address::{self, Address};
+use crate::node::target::Target;
 
 /// The longest name of a resource, in bytes.
 pub const MAX_RESOURCE_LENGTH: usize = 512;
+/// The most resources that can be locked at once.
+pub const MAX_RESOURCES: usize = 128;
 /// The node of a factory that was given none.
 const DEFAULT_NODE: &str = "redis://127.0.0.1:6379/0";
 
@@ -55,6 +58,7 @@ pub struct Factory(Arc<Shared>);
 struct Shared {
     addresses: Arc<[Arc<Address>]>,
     settings: Arc<Settings>,
+    closed: AtomicBool,
     /// The nodes' connections, made by this process. A child replaces it by its own.
     set: AtomicPtr<NodeSet>,
 }
@@ -76,6 +80,7 @@ impl Factory {
         Ok(Factory(Arc::new(Shared {
             addresses,
             settings,
+            closed: AtomicBool::new(false),
             set: AtomicPtr::new(Arc::into_raw(set).cast_mut()),
         })))
     }
@@ -86,14 +91,36 @@ impl Factory {
     /// Errors: [`Contended`](Status::Contended), [`NoQuorum`](Status::NoQuorum), [`Expired`](Status::Expired) (the TTL
     /// was too short for the nodes' answers), [`Closed`](Status::Closed), each with every node's part.
     pub fn acquire(&self, resource: &str, ttl: Duration, wait: Wait) -> Result<Lock> {
-        let (operation, ticket) = self.acquire_operation(resource, ttl, wait)?;
+        self.acquire_many(&[resource], ttl, wait)
+    }
+
+    /// Takes the locks on all of `resources` (1 to 128 different ones) as one [`Lock`], or none of them: in one round
+    /// trip an attempt, and without a deadlock between sets that overlap, in whichever order they name their resources.
+    /// Otherwise as [`acquire`](Factory::acquire).
+    pub fn acquire_many<S: AsRef<str>>(
+        &self,
+        resources: &[S],
+        ttl: Duration,
+        wait: Wait,
+    ) -> Result<Lock> {
+        let (operation, ticket) = self.acquire_operation(resources, ttl, wait)?;
         pending::lock(runtime::get()?.run(operation, &ticket))
     }
 
     /// As [`acquire`](Factory::acquire), as a future for any executor. Dropping it cancels: the lock is not taken, or
     /// given back.
     pub fn acquire_async(&self, resource: &str, ttl: Duration, wait: Wait) -> Pending<Lock> {
-        Pending::start(self.acquire_operation(resource, ttl, wait), pending::lock)
+        self.acquire_many_async(&[resource], ttl, wait)
+    }
+
+    /// As [`acquire_many`](Factory::acquire_many), as a future.
+    pub fn acquire_many_async<S: AsRef<str>>(
+        &self,
+        resources: &[S],
+        ttl: Duration,
+        wait: Wait,
+    ) -> Pending<Lock> {
+        Pending::start(self.acquire_operation(resources, ttl, wait), pending::lock)
     }
 
     /// Starts an acquire that will end in an event of `queue`.
@@ -105,23 +132,50 @@ impl Factory {
         queue: &Queue,
         id: u64,
     ) -> Result<()> {
-        let (set, ttl_ms) = (self.open_set()?, self.check_arguments(resource, ttl)?);
+        self.submit_acquire_many(&[resource], ttl, wait, queue, id)
+    }
+
+    /// As [`submit_acquire`](Factory::submit_acquire), for several resources as one lock.
+    pub fn submit_acquire_many<S: AsRef<str>>(
+        &self,
+        resources: &[S],
+        ttl: Duration,
+        wait: Wait,
+        queue: &Queue,
+        id: u64,
+    ) -> Result<()> {
+        let (set, ttl_ms) = (self.open_set()?, check_ttl(ttl, &self.0.settings)?);
+        let target = self.target(resources)?;
         queue.submit(id, EventKind::Acquire, |ticket| {
-            Operation::acquire(set, ticket, resource, ttl_ms, deadline(wait))
+            Operation::acquire(set, ticket, target, ttl_ms, deadline(wait))
         })
     }
 
-    fn acquire_operation(
+    /// Whether a lock can be asked for with these arguments.
+    pub(super) fn check_arguments(&self, resource: &str, ttl: Duration) -> Result<()> {
+        check_resource(resource)?;
+        check_ttl(ttl, &self.0.settings).map(drop)
+    }
+
+    pub(super) fn acquire_operation<S: AsRef<str>>(
         &self,
-        resource: &str,
+        resources: &[S],
         ttl: Duration,
         wait: Wait,
     ) -> Result<(Operation, Arc<Ticket>)> {
-        let (set, ttl_ms) = (self.open_set()?, self.check_arguments(resource, ttl)?);
+        let (set, ttl_ms) = (self.open_set()?, check_ttl(ttl, &self.0.settings)?);
+        let target = self.target(resources)?;
         let ticket = Ticket::for_caller();
         let for_engine = Arc::clone(&ticket);
-        let operation = Operation::acquire(set, for_engine, resource, ttl_ms, deadline(wait))?;
+        let operation = Operation::acquire(set, for_engine, target, ttl_ms, deadline(wait))?;
         Ok((operation, ticket))
+    }
+
+    /// What an operation on these resources is about, if they are good ones.
+    fn target<S: AsRef<str>>(&self, resources: &[S]) -> Result<Target> {
+        check_resources(resources)?;
+        let prefix = Arc::clone(&self.0.settings.key_prefix);
+        Ok(Target::many(prefix, resources))
     }
 
     /// Whether `resource` is locked by anyone, this process included: true unless a quorum of nodes is free, so that an
@@ -138,18 +192,16 @@ impl Factory {
 
     /// Starts an [`is_locked`](Factory::is_locked) that will end in an event of `queue`.
     pub fn submit_is_locked(&self, resource: &str, queue: &Queue, id: u64) -> Result<()> {
-        let set = self.open_set()?;
-        check_resource(resource)?;
+        let (set, target) = (self.open_set()?, self.target(&[resource])?);
         queue.submit(id, EventKind::IsLocked, |ticket| {
-            Ok(Operation::is_locked(set, ticket, resource))
+            Ok(Operation::is_locked(set, ticket, target))
         })
     }
 
     fn is_locked_operation(&self, resource: &str) -> Result<(Operation, Arc<Ticket>)> {
-        let set = self.open_set()?;
-        check_resource(resource)?;
+        let (set, target) = (self.open_set()?, self.target(&[resource])?);
         let ticket = Ticket::for_caller();
-        let operation = Operation::is_locked(set, Arc::clone(&ticket), resource);
+        let operation = Operation::is_locked(set, Arc::clone(&ticket), target);
         Ok((operation, ticket))
     }
 
@@ -167,6 +219,26 @@ impl Factory {
         }
     }
 
+    /// The operator's word that the nodes which are connected have forgotten no lock: they vote at once, also for other
+    /// clients that connect from now on. For a fresh set of nodes under `restart_guard=strict`, after making sure that
+    /// nobody can hold a lock on them. Returns how many nodes it was given to.
+    pub fn vouch(&self) -> Result<usize> {
+        let set = self.open_set()?;
+        let ticket = Ticket::for_caller();
+        set.runtime.send(Request::Vouch {
+            place: set.place,
+            ticket: Arc::clone(&ticket),
+        });
+        match ticket.wait() {
+            Outcome::Vouched(0) => Err(Error::new(
+                Status::NoQuorum,
+                "no node is connected that could be vouched for",
+            )),
+            Outcome::Vouched(count) => Ok(count),
+            other => Err(pending::unexpected(other)),
+        }
+    }
+
     /// Ends the factory, with all its clones: acquires under way fail with [`Closed`](Status::Closed), later calls too.
     /// Locks that are held stay held, and can be extended and released. Waits for releases in the background, at most
     /// the node timeout. Dropping the last clone does the same.
@@ -176,34 +248,33 @@ impl Factory {
 
     /// The nodes, as this process sees them.
     fn open_set(&self) -> Result<Arc<NodeSet>> {
-        let set = self.0.set()?;
-        if set.is_closed() {
+        if self.0.closed.load(Ordering::Acquire) {
             return Err(Error::new(Status::Closed, "the factory was closed"));
         }
-        Ok(set)
-    }
-
-    /// Checks an acquire's arguments; the TTL in ms.
-    fn check_arguments(&self, resource: &str, ttl: Duration) -> Result<u64> {
-        check_resource(resource)?;
-        check_ttl(ttl, &self.0.settings)
+        self.0.set()
     }
 }
 
 impl Shared {
+    /// The nodes' connections that were made last, if need be by the parent process.
+    fn current(&self) -> Arc<NodeSet> {
+        let current = self.set.load(Ordering::Acquire);
+        // SAFETY: the pointer came from `Arc::into_raw`, and its count is not given back before `drop`, or ever once it
+        // has been replaced.
+        unsafe {
+            Arc::increment_strong_count(current);
+            Arc::from_raw(current)
+        }
+    }
+
+    /// This process's connections to the nodes.
     fn set(&self) -> Result<Arc<NodeSet>> {
         loop {
-            let current = self.set.load(Ordering::Acquire);
-            // SAFETY: the pointer came from `Arc::into_raw`, and its count is not given back before `drop`, or ever
-            // once it has been replaced.
-            let set = unsafe {
-                Arc::increment_strong_count(current);
-                Arc::from_raw(current)
-            };
+            let set = self.current();
             if !set.is_inherited() {
                 return Ok(set);
             }
-            self.replace(current)?;
+            self.replace(Arc::as_ptr(&set).cast_mut())?;
         }
     }
 
@@ -223,10 +294,11 @@ impl Shared {
     }
 
     fn close(&self) {
-        if let Ok(set) = self.set() {
-            set.close();
-            set.settle();
-        }
+        self.closed.store(true, Ordering::Release);
+        let set = self.current();
+        // Those of the parent are left alone.
+        set.close();
+        set.settle();
     }
 }
 
@@ -277,6 +349,25 @@ fn parse_urls<S: AsRef<str>>(urls: &[S], options: &Options) -> Result<Arc<[Arc<A
         }
     }
     Ok(addresses.into())
+}
+
+fn check_resources<S: AsRef<str>>(resources: &[S]) -> Result<()> {
+    if !(1..=MAX_RESOURCES).contains(&resources.len()) {
+        let count = resources.len();
+        return Err(Error::invalid(format!(
+            "{count} resources are given; 1 to {MAX_RESOURCES} can be locked at once"
+        )));
+    }
+    for (index, resource) in resources.iter().enumerate() {
+        let resource = resource.as_ref();
+        check_resource(resource)?;
+        if resources[..index].iter().any(|it| it.as_ref() == resource) {
+            return Err(Error::invalid(format!(
+                "the resource {resource:?} is given twice"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_resource(resource: &str) -> Result<()> {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::factory::check_ttl;
 use super::pending::{self, Pending};
 use super::queue::Queue;
+use crate::engine::core::Request;
 use crate::engine::grant::{Grant, Held};
+use crate::engine::kept::{Kept, Notice};
 use crate::engine::operation::Operation;
 use crate::engine::queue::EventKind;
 use crate::engine::runtime;
@@ -140,9 +142,52 @@ impl Lock {
         Duration::from_nanos(self.grant().validity())
     }
 
-    /// The name of what is locked.
+    /// The name of what is locked; of several resources the first.
     pub fn resource(&self) -> &str {
-        &self.grant().resource
+        self.grant().target.first()
+    }
+
+    /// The names of all that is locked, in the order in which they were given.
+    pub fn resources(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.grant().target.names().iter().map(|name| &**name)
+    }
+
+    /// The fencing token: a number that is larger than that of any lock on the same resource whose acquire had succeeded
+    /// before this one's began. The storage that the lock protects refuses a write that comes with a smaller number than
+    /// it has seen, and so a writer that does not know yet that it lost the lock. For a lock on several resources it is
+    /// the fence of each. 0 with the option `fencing=off`.
+    pub fn fence(&self) -> u64 {
+        self.grant().fence
+    }
+
+    /// Has the lock extended in time, at a third of its TTL, until it is released, dropped, or its factory closed. If it
+    /// can't be, `on_loss` is called, a tenth of the TTL before the validity ends at the latest. It runs on the
+    /// library's I/O thread and must return soon. A further call replaces the one before.
+    pub fn keep_alive(&self, on_loss: impl FnOnce(Error) + Send + 'static) -> Result<()> {
+        self.keep(Notice::Call(Box::new(on_loss)))
+    }
+
+    /// As [`keep_alive`](Lock::keep_alive), with an event of kind [`Lost`](EventKind::Lost) in `queue` on a loss.
+    pub fn keep_alive_in(&self, queue: &Queue, id: u64) -> Result<()> {
+        self.keep(Notice::Queue(queue.checked_state()?, id))
+    }
+
+    /// As [`keep_alive`](Lock::keep_alive), without a notice: [`validity`](Lock::validity) tells.
+    pub fn keep_alive_silently(&self) -> Result<()> {
+        self.keep(Notice::None)
+    }
+
+    fn keep(&self, notice: Notice) -> Result<()> {
+        let grant = self.grant();
+        let ttl_ms = self.check_extend(Duration::from_millis(grant.ttl_ms()))?;
+        grant.set.runtime.send(Request::Keep(Kept {
+            grant: Arc::downgrade(grant),
+            call: grant.keep(),
+            ttl_ms,
+            notice,
+            failure: None,
+        }));
+        Ok(())
     }
 
     /// The owner token: the value of the lock's key in Redis, 40 hex digits.

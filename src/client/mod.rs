@@ -5,3 +5,4 @@ pub(crate) mod lock;
 pub(crate) mod options;
 pub(crate) mod pending;
 pub(crate) mod queue;
+pub(crate) mod reentrant;

@@ -6,6 +6,7 @@ use once_cell::sync::Lazy;
 
 use crate::engine::nodes::Settings;
 use crate::error::{Error, Result};
+use crate::logic::admission::RestartGuard;
 use crate::node::address::{Protocol, TlsFiles};
 
 /// One option, as the documentation shows it.
@@ -120,7 +121,78 @@ const TABLE: &[Row] = &[
             if value.len() > 128 {
                 return Err(NotAllowed);
             }
-            options.settings.key_prefix = value.to_owned();
+            options.settings.key_prefix = value.into();
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "fencing",
+            default: "on",
+            values: "on, off",
+            description: "Whether each lock gets a fence, a number that rises with every acquire of a resource. Without \
+                          fences an acquire is a plain SET NX PX.",
+        },
+        set: |options, value| {
+            options.settings.fencing = match value {
+                "on" => true,
+                "off" => false,
+                _ => return Err(NotAllowed),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "fair",
+            default: "on",
+            values: "on, off",
+            description: "Whether those who wait for a lock are served in the order of their arrival, and called when it \
+                          is free. `off`: they look for it now and then, and whoever comes first gets it.",
+        },
+        set: |options, value| {
+            options.settings.fair = match value {
+                "on" => true,
+                "off" => false,
+                _ => return Err(NotAllowed),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "restart_guard",
+            default: "auto",
+            values: "auto, strict, off",
+            description: "What happens to a node that has restarted, and may have forgotten locks. `auto`: it does not \
+                          vote until max_ttl_ms has passed, unless it persists every write, or all nodes are that new. \
+                          `strict`: the same without the last exception, and a node that does not tell its uptime is \
+                          refused. `off`: it votes at once, as with other libraries.",
+        },
+        set: |options, value| {
+            options.settings.restart_guard = match value {
+                "auto" => RestartGuard::Auto,
+                "strict" => RestartGuard::Strict,
+                "off" => RestartGuard::Off,
+                _ => return Err(NotAllowed),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "ballot_clock_offset_ms",
+            default: "0",
+            values: "-86400000 to 86400000",
+            description: "For tests: by how much the clock is wrong that ballots are proposed by, in ms. Costs a round \
+                          trip now and then, and nothing else.",
+        },
+        set: |options, value| {
+            let day = DAY_MS as i64;
+            options.settings.ballot_clock_offset_ms = match value.parse() {
+                Ok(ms) if (-day..=day).contains(&ms) => ms,
+                _ => return Err(NotAllowed),
+            };
             Ok(())
         },
     },
@@ -202,7 +274,11 @@ impl Default for Options {
                 retry_min_ms: 2,
                 retry_max_ms: 50,
                 max_ttl_ms: 120_000,
-                key_prefix: String::new(),
+                key_prefix: "".into(),
+                fencing: true,
+                fair: true,
+                restart_guard: RestartGuard::Auto,
+                ballot_clock_offset_ms: 0,
             },
             tls: TlsFiles::default(),
             protocol: Protocol::Auto,

@@ -53,6 +53,13 @@ impl<T> Future for Pending<T> {
                 None => panic!("polled after its end"),
             },
             State::Done => panic!("polled after its end"),
+            State::UnderWay(ticket) if ticket.is_inherited() => {
+                self.state = State::Done;
+                Poll::Ready(Err(Error::new(
+                    Status::Forked,
+                    "the operation was begun before a fork, by the parent process",
+                )))
+            }
             State::UnderWay(ticket) => match ticket.take_or_wake(context.waker()) {
                 None => Poll::Pending,
                 Some(outcome) => {
@@ -67,6 +74,7 @@ impl<T> Future for Pending<T> {
 impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
         if let State::UnderWay(ticket) = &self.state
+            && !ticket.is_inherited()
             && let Ok(runtime) = runtime::get()
         {
             runtime.send(Request::Cancel(Arc::clone(ticket)));

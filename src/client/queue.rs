@@ -91,6 +91,12 @@ impl Queue {
         self.0.close();
     }
 
+    /// The queue itself, if this process may use it.
+    pub(super) fn checked_state(&self) -> Result<Arc<QueueState>> {
+        self.state().check_owner()?;
+        Ok(Arc::clone(self.state()))
+    }
+
     /// Books the operation that `make` makes, and starts it.
     pub(super) fn submit(
         &self,

@@ -1,7 +1,7 @@
 //! A lock that was won: what is needed to extend and to release it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::nodes::NodeSet;
 use super::operation::Operation;
@@ -9,54 +9,105 @@ use super::ticket::Ticket;
 use crate::clock::{self, Nanos};
 use crate::logic::quorum::NodeMask;
 use crate::logic::validity;
+use crate::node::target::Target;
 use crate::token::Token;
 
 /// A won lock. Shared between its owner's handle and the operations on it.
 pub(crate) struct Grant {
     pub(crate) set: Arc<NodeSet>,
-    pub(crate) resource: Arc<str>,
-    pub(crate) key: Arc<str>,
+    pub(crate) target: Arc<Target>,
     pub(crate) token: Token,
+    /// The ballot that a quorum accepted; 0 without fencing.
+    pub(crate) fence: u64,
+    /// The time to live that it was taken with, or extended to last.
+    ttl_ms: AtomicU64,
     /// The nodes that took the lock, or may have: those that a release must reach.
-    pub(crate) nodes: NodeMask,
+    nodes: AtomicU64,
     valid_until: AtomicU64,
+    /// How many extensions have begun.
+    extensions: AtomicU64,
     released: AtomicBool,
+    /// Counts the calls to keep it alive: the last one counts.
+    keeping: AtomicU32,
 }
 
 impl Grant {
     pub(crate) fn new(
-        set: Arc<NodeSet>,
-        (resource, key): (Arc<str>, Arc<str>),
-        token: Token,
+        operation: &Operation,
+        (fence, ttl_ms): (u64, u64),
         nodes: NodeMask,
         valid_until: Nanos,
     ) -> Grant {
         Grant {
-            set,
-            resource,
-            key,
-            token,
-            nodes,
+            set: Arc::clone(&operation.set),
+            target: Arc::clone(&operation.target),
+            token: operation.token,
+            fence,
+            ttl_ms: AtomicU64::new(ttl_ms),
+            nodes: AtomicU64::new(nodes.0),
             valid_until: AtomicU64::new(valid_until),
+            extensions: AtomicU64::new(0),
             released: AtomicBool::new(false),
+            keeping: AtomicU32::new(0),
         }
     }
 
     /// For how long the lock is still proven held.
     pub(crate) fn validity(&self) -> Nanos {
-        if self.is_released() {
-            return 0;
+        match self.is_released() {
+            true => 0,
+            false => self.time_left(),
         }
+    }
+
+    /// For how long nodes may still hold it, also when it has been given back.
+    pub(crate) fn time_left(&self) -> Nanos {
         validity::remaining(self.valid_until.load(Ordering::Acquire), clock::now())
     }
 
-    /// A quorum took the new time to live.
-    pub(crate) fn extended_until(&self, at: Nanos) {
-        self.valid_until.store(at, Ordering::Release);
+    /// An extension begins: from here on some node may have the new time to live, whatever comes of the vote. Returns
+    /// the extension's turn.
+    pub(crate) fn begin_extension(&self, until: Nanos) -> u64 {
+        self.valid_at_most_until(until);
+        self.extensions.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// A quorum took the new time to live. If a later extension has begun since, nodes may have that one's already.
+    pub(crate) fn extended_until(&self, at: Nanos, ttl_ms: u64, turn: u64) {
+        if turn == self.extensions.load(Ordering::Acquire) {
+            self.valid_until.store(at, Ordering::Release);
+            self.ttl_ms.store(ttl_ms, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn ttl_ms(&self) -> u64 {
+        self.ttl_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn nodes(&self) -> NodeMask {
+        NodeMask(self.nodes.load(Ordering::SeqCst))
+    }
+
+    /// The lock is to be taken on one more node: false if it is being released, by an operation that may not know of it.
+    pub(crate) fn add_node(&self, node: usize) -> bool {
+        // The release marks first and looks at the nodes then; here it is the other way round. One of the two sees the
+        // other's.
+        self.nodes.fetch_or(1 << node, Ordering::SeqCst);
+        !self.released.load(Ordering::SeqCst)
+    }
+
+    /// A new call to keep the lock alive; its number.
+    pub(crate) fn keep(&self) -> u32 {
+        self.keeping.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Whether that call is the last one.
+    pub(crate) fn is_kept_by(&self, call: u32) -> bool {
+        self.keeping.load(Ordering::Acquire) == call
     }
 
     /// Some node may have taken a time to live that ends earlier than the present one.
-    pub(crate) fn valid_at_most_until(&self, at: Nanos) {
+    fn valid_at_most_until(&self, at: Nanos) {
         self.valid_until.fetch_min(at, Ordering::AcqRel);
     }
 
@@ -67,7 +118,7 @@ impl Grant {
 
     /// Marks the lock as given back; false if it was already.
     pub(crate) fn begin_release(&self) -> bool {
-        !self.released.swap(true, Ordering::AcqRel)
+        !self.released.swap(true, Ordering::SeqCst)
     }
 
     pub(crate) fn is_released(&self) -> bool {

@@ -6,6 +6,7 @@
 
 pub(crate) mod core;
 pub(crate) mod grant;
+pub(crate) mod kept;
 pub(crate) mod nodes;
 pub(crate) mod operation;
 pub(crate) mod queue;

@@ -13,10 +13,13 @@ use super::sync::Pending;
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{NodeReport, Status};
 use crate::fork;
+use crate::logic::admission::{Admission, RestartGuard};
 use crate::logic::backoff::Backoff;
+use crate::logic::ballot::Ballots;
 use crate::node::address::Address;
-use crate::node::connection::Connection;
+use crate::node::connection::{Asked, Connection};
 use crate::node::setup::Superseded;
+use crate::node::target::Target;
 use crate::token::Token;
 
 /// The bounds of a node timeout that follows from the TTL: 5 % of it, but at least 5 and at most 50 ms.
@@ -44,7 +47,12 @@ pub(crate) struct Settings {
     pub(crate) retry_min_ms: u64,
     pub(crate) retry_max_ms: u64,
     pub(crate) max_ttl_ms: u64,
-    pub(crate) key_prefix: String,
+    pub(crate) key_prefix: Arc<str>,
+    pub(crate) fencing: bool,
+    pub(crate) fair: bool,
+    pub(crate) restart_guard: RestartGuard,
+    /// For tests: what the ballots' clock is off by.
+    pub(crate) ballot_clock_offset_ms: i64,
 }
 
 impl Settings {
@@ -138,6 +146,14 @@ pub(crate) struct Mark {
     pub(crate) attempt: u32,
 }
 
+impl Mark {
+    /// Of a question about the server, which no operation asked.
+    pub(crate) const NONE: Mark = Mark {
+        operation: Key::NONE,
+        attempt: 0,
+    };
+}
+
 /// The state of the way to a node.
 pub(crate) enum Link {
     /// A connector thread is at work.
@@ -149,10 +165,20 @@ pub(crate) enum Link {
 
 /// A release that could not be delivered: the node was away. It is sent when the node is back.
 pub(crate) struct Orphan {
-    pub(crate) key: Arc<str>,
+    pub(crate) target: Arc<Target>,
     pub(crate) token: Token,
     pub(crate) ttl_ms: u64,
     until: Nanos,
+}
+
+/// One start of a server.
+pub(crate) struct SeenBoot {
+    /// Empty if the server does not tell.
+    pub(crate) run_id: Box<str>,
+    /// When this client first saw it.
+    pub(crate) at: Nanos,
+    /// The client had known the node under another one.
+    pub(crate) replaced_another: bool,
 }
 
 /// One node, as the driver sees it.
@@ -173,6 +199,16 @@ pub(crate) struct Node {
     /// A connection that was given up while the server may still have had commands of ours to read.
     pub(crate) superseded: Option<Superseded>,
     pub(crate) orphans: Vec<Orphan>,
+    /// From when on it may vote, as of the present or the last connection.
+    pub(crate) admission: Admission,
+    /// The boot that was last seen.
+    pub(crate) boot: Option<SeenBoot>,
+    /// Whether the node was new when it was first seen.
+    pub(crate) first_new: Option<bool>,
+    /// What the node's clock shows more than ours, in us.
+    pub(crate) clock_offset: Option<i64>,
+    /// Questions that met a script cache without our scripts, until it is known why.
+    pub(crate) held: Vec<Asked<Mark>>,
     /// Is there output to flush? Mirrors the engine's list.
     pub(crate) dirty: bool,
 }
@@ -199,8 +235,27 @@ impl Node {
             trouble: (Status::Unreachable, "not connected yet".into()),
             superseded: None,
             orphans: Vec::new(),
+            admission: Admission::Unknown,
+            boot: None,
+            first_new: None,
+            clock_offset: None,
+            held: Vec::new(),
             dirty: false,
         }
+    }
+
+    /// Takes note of the boot that a new connection met.
+    pub(crate) fn meet_boot(&mut self, run_id: &str, now: Nanos) -> &SeenBoot {
+        let replaced_another = match &self.boot {
+            Some(boot) if *boot.run_id == *run_id => return self.boot.as_ref().expect("just seen"),
+            Some(_) => true,
+            None => false,
+        };
+        self.boot.insert(SeenBoot {
+            run_id: run_id.into(),
+            at: now,
+            replaced_another,
+        })
     }
 
     pub(crate) fn connection(&mut self) -> Option<&mut Connection<Mark>> {
@@ -210,32 +265,32 @@ impl Node {
         }
     }
 
-    pub(crate) fn availability(&self, now: Nanos) -> Availability {
+    pub(crate) fn availability(&self, now: Nanos, all_new: bool) -> Availability {
         match (&self.link, self.silent_since) {
-            (Link::Up(_), None) => Availability::Ready,
-            (Link::Up(_), Some(_)) => Availability::Away,
+            (Link::Up(_), None) if self.admission.votes(now, all_new) => Availability::Ready,
+            (Link::Up(_), _) => Availability::Away,
             _ if self.hope_until > now => Availability::Hoped(self.hope_until),
             _ => Availability::Away,
         }
     }
 
     /// Keeps a release for when the node is back. Those whose key has run out by then are dropped.
-    pub(crate) fn remember(&mut self, key: Arc<str>, token: Token, ttl_ms: u64, now: Nanos) {
+    pub(crate) fn remember(&mut self, target: Arc<Target>, token: Token, ttl_ms: u64, now: Nanos) {
         let until = now + clock::from_ms(ttl_ms) + ORPHAN_GRACE;
         // The list is bounded by what was under way when the node went; expired entries go when it doubles.
         if self.orphans.len().is_power_of_two() {
             self.orphans.retain(|orphan| orphan.until > now);
         }
         self.orphans.push(Orphan {
-            key,
+            target,
             token,
             ttl_ms,
             until,
         });
     }
 
-    pub(crate) fn health(&self, now: Nanos) -> NodeHealth {
-        let (status, message) = match self.availability(now) {
+    pub(crate) fn health(&self, now: Nanos, all_new: bool) -> NodeHealth {
+        let (status, message) = match self.availability(now, all_new) {
             Availability::Ready => (Status::Ok, "votes".to_owned()),
             Availability::Hoped(_) => (Status::Unreachable, "being contacted".to_owned()),
             Availability::Away => (self.trouble.0, self.trouble.1.to_string()),
@@ -250,8 +305,17 @@ impl Node {
                 status,
                 message,
             },
-            version: server.map(|server| server.version.clone()),
+            version: server.map(|server| format!("{} {}", server.product, server.version)),
             role: server.and_then(|server| server.role.clone()),
+            uptime: server
+                .and_then(|server| server.uptime_s)
+                .map(Duration::from_secs),
+            votes_in: server
+                .filter(|_| status == Status::NotAdmitted)
+                .and_then(|_| self.admission.wait_ms(now))
+                .map(Duration::from_millis),
+            persistence: server.map(|server| server.persistence()),
+            eviction_policy: server.and_then(|server| server.maxmemory_policy.clone()),
             round_trip: server.map(|server| server.round_trip),
         }
     }
@@ -263,6 +327,11 @@ pub(crate) struct Nodes {
     pub(crate) shared: Weak<NodeSet>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) ballots: Ballots,
+    /// When a waiter last looked without a reason, only to be sure.
+    pub(crate) last_look: Nanos,
+    /// Whether no node is known to be older than the longest TTL: a set that was just started.
+    pub(crate) all_new: bool,
     /// Operations that wait for a node to come up.
     pub(crate) waiting: Vec<Key>,
     /// Operations that are asking and not yet decided, of those that take turns; at most [`MAX_ASKING`].
@@ -275,12 +344,16 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(crate) fn new(set: &Arc<NodeSet>, now: Nanos) -> Nodes {
-        let hope_until = now + set.settings.connect_timeout();
+        // A little longer than the connector tries, so that its reason is known when hope ends.
+        let hope_until = now + set.settings.connect_timeout() + FIRST_CONTACT_GRACE;
         let node = |address| Node::new(Arc::clone(address), hope_until);
         Nodes {
             shared: Arc::downgrade(set),
             nodes: set.addresses.iter().map(node).collect(),
             settings: Arc::clone(&set.settings),
+            ballots: Ballots::default(),
+            last_look: 0,
+            all_new: false,
             waiting: Vec::new(),
             asking: 0,
             queued: VecDeque::new(),
@@ -289,15 +362,42 @@ impl Nodes {
     }
 }
 
+impl Nodes {
+    /// Sets the ballots' clock by what the nodes' clocks show; by this machine's own if no node may be asked.
+    pub(crate) fn set_ballot_clock(&mut self) {
+        let mut offsets: Vec<_> = self
+            .nodes
+            .iter()
+            .filter_map(|node| node.clock_offset)
+            .collect();
+        if offsets.is_empty() {
+            offsets.push(clock::wall_offset_us());
+        }
+        for offset in &mut offsets {
+            *offset += self.settings.ballot_clock_offset_ms * 1_000;
+        }
+        self.ballots.set_offset(offsets);
+    }
+}
+
 /// One node's state, for people.
 #[derive(Clone, Debug)]
 pub struct NodeHealth {
     /// Address, whether it votes, and if not why.
     pub report: NodeReport,
-    /// The server's version, when connected.
+    /// Product and version, when connected.
     pub version: Option<String>,
-    /// `master` or `slave`, when connected and allowed to ask.
+    /// `master`, when connected and allowed to ask.
     pub role: Option<String>,
+    /// Since the server's start, as of the time of the connection, when allowed to ask.
+    pub uptime: Option<Duration>,
+    /// How long the restart guard still keeps it from voting, if it does.
+    pub votes_in: Option<Duration>,
+    /// What survives a restart, when connected.
+    pub persistence: Option<&'static str>,
+    /// What the server throws away when its memory is full, when allowed to ask. Any other than `noeviction` can lose
+    /// locks.
+    pub eviction_policy: Option<String>,
     /// How long a round trip took when the connection was made.
     pub round_trip: Option<Duration>,
 }
@@ -305,11 +405,20 @@ pub struct NodeHealth {
 impl fmt::Display for NodeHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.report.address, self.report.message)?;
-        if let Some(version) = &self.version {
-            write!(f, ", version {version}")?;
+        for word in [&self.version, &self.role].into_iter().flatten() {
+            write!(f, ", {word}")?;
         }
-        if let Some(role) = &self.role {
-            write!(f, ", {role}")?;
+        if let Some(uptime) = self.uptime {
+            write!(f, ", up {} s", uptime.as_secs())?;
+        }
+        if let Some(persistence) = self.persistence {
+            write!(f, ", {persistence}")?;
+        }
+        if let Some(policy) = &self.eviction_policy {
+            write!(f, ", {policy}")?;
+            if policy != "noeviction" {
+                f.write_str(" (can lose locks)")?;
+            }
         }
         if let Some(round_trip) = self.round_trip {
             write!(f, ", round trip {} us", round_trip.as_micros())?;

@@ -1,10 +1,11 @@
 //! One operation under way: what it wants, which attempt it is at, and how its outcome is put into words.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::grant::Grant;
 use super::nodes::NodeSet;
+use super::slab::Key;
 use super::ticket::Ticket;
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{Error, NodeReport, Result, Status};
@@ -12,35 +13,50 @@ use crate::logic::backoff::Backoff;
 use crate::logic::quorum::{self, Decision, NodeMask, Tally, Vote};
 use crate::logic::validity;
 use crate::node::command::Question;
+use crate::node::target::Target;
 use crate::token::Token;
 
 /// How long an operation rests after a split vote, at first and at most: rivals are about to give back what they got,
 /// which takes them a round trip or two.
 const SPLIT_REST: (Nanos, Nanos) = (MILLISECOND / 4, 8 * MILLISECOND);
 
+/// How often a waiter looks although it was not called, in case a call was lost.
+pub(crate) const LOOK_INTERVAL: Nanos = 1_000 * MILLISECOND;
+
 /// What an operation wants of its resource.
 pub(crate) enum Task {
     Acquire {
-        resource: Arc<str>,
         ttl_ms: u64,
+        /// The ballot of the present round, 0 without fencing; and how many rounds this attempt had.
+        ballot: u64,
+        rounds: u32,
+        /// The least ballot that every node which wanted a larger one would have.
+        least: u64,
         /// The end of the wait budget.
         give_up_at: Nanos,
+        /// When it began to wait in the queue, in us since 1970 by the nodes' clocks; 0 before that.
+        arrival: u64,
+        /// After how many ms a look is worth while, by what the nodes that refused said; and whether their holder calls.
+        look_after_ms: u64,
+        calls: bool,
         /// Rests after a refusal by a holder.
         held: Backoff,
         /// Rests after a vote that nobody won.
         split: Backoff,
     },
-    /// Gives a lock back; `None` when it is the remains of a failed attempt rather than a lock.
+    /// Gives back a lock, or the remains of a failed attempt.
     Release {
-        grant: Option<Arc<Grant>>,
+        /// How long it would last at most.
         ttl_ms: u64,
     },
     Extend {
         grant: Arc<Grant>,
         ttl_ms: u64,
     },
-    IsLocked {
-        resource: Arc<str>,
+    IsLocked,
+    /// Takes a lock that is held also on nodes that missed it.
+    Reinforce {
+        ttl_ms: u64,
     },
 }
 
@@ -70,19 +86,30 @@ pub(crate) struct Operation {
     /// Where the outcome goes; `None` if nobody cares.
     pub(crate) ticket: Option<Arc<Ticket>>,
     pub(crate) task: Task,
-    /// The Redis key: the resource's name, with the prefix before it.
-    pub(crate) key: Arc<str>,
+    pub(crate) target: Arc<Target>,
     pub(crate) token: Token,
+    /// The lock that it is about, or that came of it.
+    pub(crate) lock: Weak<Grant>,
     pub(crate) phase: Phase,
     pub(crate) attempt: u32,
-    /// When the present attempt's first command was packed.
+    /// When the present attempt's first command was packed; its validity counts from there.
     pub(crate) started: Nanos,
+    /// Of an extension: how many of the lock's extensions had begun when it did.
+    pub(crate) turn: u64,
+    /// When the present round of questions was packed.
+    pub(crate) asked_at: Nanos,
+    /// The nodes that were asked in earlier rounds of this attempt and did not refuse.
+    earlier: NodeMask,
     /// The nodes that are to be asked at all.
     pub(crate) eligible: NodeMask,
     /// The nodes that were asked in this attempt, and those of them that have not answered.
     pub(crate) asked: NodeMask,
     pub(crate) open: NodeMask,
     pub(crate) tally: Tally,
+    /// This attempt asks only the nodes that called.
+    pub(crate) gathering: bool,
+    /// Nodes that called while the attempt was on that they had refused.
+    pub(crate) called: NodeMask,
     notes: Vec<Note>,
 }
 
@@ -91,7 +118,7 @@ impl Operation {
         set: Arc<NodeSet>,
         ticket: Option<Arc<Ticket>>,
         task: Task,
-        key: Arc<str>,
+        target: Arc<Target>,
         token: Token,
     ) -> Operation {
         let nodes = set.addresses.len();
@@ -99,15 +126,21 @@ impl Operation {
             set,
             ticket,
             task,
-            key,
+            target,
             token,
+            lock: Weak::new(),
             phase: Phase::Resting,
             attempt: 0,
             started: 0,
+            turn: 0,
+            asked_at: 0,
+            earlier: NodeMask::default(),
             eligible: NodeMask(u64::MAX),
             asked: NodeMask::default(),
             open: NodeMask::default(),
             tally: Tally::new(nodes),
+            gathering: false,
+            called: NodeMask::default(),
             notes: Vec::new(),
         }
     }
@@ -116,50 +149,66 @@ impl Operation {
     pub(crate) fn acquire(
         set: Arc<NodeSet>,
         ticket: Arc<Ticket>,
-        resource: &str,
+        target: Target,
         ttl_ms: u64,
         give_up_at: Nanos,
     ) -> Result<Operation> {
         let token = fresh_token()?;
-        let (resource, key) = names(&set, resource);
         let held = Backoff::new(
             clock::from_ms(set.settings.retry_min_ms),
             clock::from_ms(set.settings.retry_max_ms),
         );
         let task = Task::Acquire {
-            resource,
             ttl_ms,
+            ballot: 0,
+            rounds: 0,
+            least: 0,
+            arrival: 0,
+            look_after_ms: 0,
+            calls: true,
             give_up_at,
             held,
             split: Backoff::new(SPLIT_REST.0, SPLIT_REST.1),
         };
-        Ok(Operation::new(set, Some(ticket), task, key, token))
+        Ok(Operation::new(
+            set,
+            Some(ticket),
+            task,
+            Arc::new(target),
+            token,
+        ))
     }
 
     /// Gives a lock back, on every node that took it or may have.
     pub(crate) fn release(grant: &Arc<Grant>, ticket: Option<Arc<Ticket>>) -> Operation {
         let task = Task::Release {
-            grant: Some(Arc::clone(grant)),
-            ttl_ms: grant.validity() / MILLISECOND,
+            ttl_ms: grant.ttl_ms(),
         };
         let mut operation = Operation::on_grant(grant, ticket, task);
-        operation.eligible = grant.nodes;
+        operation.eligible = grant.nodes();
+        operation
+    }
+
+    /// Takes a lock that is held on one more node, which missed it. Nobody waits for it.
+    pub(crate) fn reinforce(grant: &Arc<Grant>, node: usize) -> Operation {
+        let task = Task::Reinforce {
+            ttl_ms: grant.ttl_ms(),
+        };
+        let mut operation = Operation::on_grant(grant, None, task);
+        operation.eligible = NodeMask(1 << node);
         operation
     }
 
     /// Gives back what a failed attempt may have left on `nodes`.
     pub(crate) fn give_back(
         set: Arc<NodeSet>,
-        key: Arc<str>,
+        target: Arc<Target>,
         token: Token,
         ttl_ms: u64,
         nodes: NodeMask,
     ) -> Operation {
-        let task = Task::Release {
-            grant: None,
-            ttl_ms,
-        };
-        let mut operation = Operation::new(set, None, task, key, token);
+        let task = Task::Release { ttl_ms };
+        let mut operation = Operation::new(set, None, task, target, token);
         operation.eligible = nodes;
         operation
     }
@@ -171,30 +220,86 @@ impl Operation {
             ttl_ms,
         };
         let mut operation = Operation::on_grant(grant, Some(ticket), task);
-        operation.eligible = grant.nodes;
+        operation.eligible = grant.nodes();
         operation
     }
 
     fn on_grant(grant: &Arc<Grant>, ticket: Option<Arc<Ticket>>, task: Task) -> Operation {
-        let (set, key) = (Arc::clone(&grant.set), Arc::clone(&grant.key));
-        Operation::new(set, ticket, task, key, grant.token)
+        let (set, target) = (Arc::clone(&grant.set), Arc::clone(&grant.target));
+        let mut operation = Operation::new(set, ticket, task, target, grant.token);
+        operation.lock = Arc::downgrade(grant);
+        operation
     }
 
     /// Asks whether a resource is locked, by anyone.
-    pub(crate) fn is_locked(set: Arc<NodeSet>, ticket: Arc<Ticket>, resource: &str) -> Operation {
-        let (resource, key) = names(&set, resource);
-        let task = Task::IsLocked { resource };
+    pub(crate) fn is_locked(set: Arc<NodeSet>, ticket: Arc<Ticket>, target: Target) -> Operation {
         // A question names no owner; the token is never sent.
-        Operation::new(set, Some(ticket), task, key, Token::NONE)
+        let target = Arc::new(target);
+        Operation::new(set, Some(ticket), Task::IsLocked, target, Token::NONE)
     }
 
     /// What each node is asked.
     pub(crate) fn question(&self) -> Question {
         match self.task {
-            Task::Acquire { ttl_ms, .. } => Question::Acquire { ttl_ms },
+            Task::Acquire { ttl_ms, ballot, .. } => Question::Acquire { ttl_ms, ballot },
+            Task::Reinforce { ttl_ms } => Question::Acquire { ttl_ms, ballot: 0 },
             Task::Release { .. } => Question::Release,
             Task::Extend { ttl_ms, .. } => Question::Extend { ttl_ms },
-            Task::IsLocked { .. } => Question::IsFree,
+            Task::IsLocked => Question::IsFree,
+        }
+    }
+
+    /// What a node is asked that can call its waiters.
+    pub(crate) fn question_to_caller(&self, key: Key) -> Question {
+        match self.task {
+            Task::Acquire {
+                ttl_ms,
+                ballot,
+                arrival: arrival @ 1..,
+                ..
+            } => Question::AcquireOrWait {
+                ttl_ms,
+                ballot,
+                waiter: key.number(),
+                arrival,
+            },
+            _ => self.question(),
+        }
+    }
+
+    /// Whether it waits in the queue.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.task, Task::Acquire { arrival: 1.., .. })
+    }
+
+    /// Whether it joins the queue when it is refused.
+    fn may_wait(&self) -> bool {
+        self.set.settings.fair && self.target.names().len() == 1
+    }
+
+    /// A node refused, and has put it into the queue.
+    pub(crate) fn refused_for(&mut self, node: usize, after_ms: u64, holder_calls: bool) {
+        if !self.tally.record(node, Vote::No) {
+            return;
+        }
+        if let Task::Acquire {
+            look_after_ms,
+            calls,
+            ..
+        } = &mut self.task
+        {
+            *look_after_ms = after_ms.max(*look_after_ms);
+            *calls &= holder_calls;
+        }
+    }
+
+    /// When the holder's time is over, as far as is known.
+    pub(crate) fn worth_a_look_at(&self) -> Nanos {
+        match self.task {
+            Task::Acquire { look_after_ms, .. } => self
+                .asked_at
+                .saturating_add(clock::from_ms(look_after_ms.saturating_add(1))),
+            _ => 0,
         }
     }
 
@@ -205,7 +310,7 @@ impl Operation {
 
     /// Whether it may wait a moment for nodes that are being contacted. What goes back goes back at once.
     pub(crate) fn may_wait_for_nodes(&self) -> bool {
-        !matches!(self.task, Task::Release { .. })
+        !matches!(self.task, Task::Release { .. } | Task::Reinforce { .. })
     }
 
     /// Whether it takes its turn when many operations ask at once. What goes back goes back at once.
@@ -213,11 +318,21 @@ impl Operation {
         self.ticket.is_some()
     }
 
+    /// Whether a node that could not carry out its question is to be asked again. A lock is taken only while votes are
+    /// counted, or while it is held.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let takes = matches!(self.task, Task::Acquire { .. } | Task::Reinforce { .. });
+        let is_held = || self.lock.upgrade().is_some_and(|it| !it.is_released());
+        !takes || self.phase == Phase::Asking || is_held()
+    }
+
     /// How long the nodes have to answer.
     pub(crate) fn node_timeout(&self) -> Nanos {
         let ttl_ms = match self.task {
-            Task::Acquire { ttl_ms, .. } | Task::Extend { ttl_ms, .. } => Some(ttl_ms),
-            Task::Release { .. } | Task::IsLocked { .. } => None,
+            Task::Acquire { ttl_ms, .. }
+            | Task::Extend { ttl_ms, .. }
+            | Task::Reinforce { ttl_ms, .. } => Some(ttl_ms),
+            Task::Release { .. } | Task::IsLocked => None,
         };
         self.set.settings.node_timeout(ttl_ms)
     }
@@ -229,16 +344,73 @@ impl Operation {
             self.token = fresh_token()?;
         }
         if let Task::Extend { grant, ttl_ms } = &self.task {
-            // From here on some node may have the new time to live, whatever comes of the vote.
-            grant.valid_at_most_until(validity::valid_until(now, *ttl_ms));
+            self.turn = grant.begin_extension(validity::valid_until(now, *ttl_ms));
         }
-        self.attempt += 1;
         self.started = now;
+        self.gathering = false;
+        self.called = NodeMask::default();
+        self.earlier = NodeMask::default();
+        if let Task::Acquire {
+            look_after_ms,
+            calls,
+            ..
+        } = &mut self.task
+        {
+            *look_after_ms = 0;
+            *calls = true;
+        }
+        self.begin_round(now);
+        Ok(())
+    }
+
+    /// Starts the questions anew, under the same token: no votes yet.
+    pub(crate) fn begin_round(&mut self, now: Nanos) {
+        self.attempt += 1;
+        self.asked_at = now;
         self.asked = NodeMask::default();
         self.open = NodeMask::default();
         self.tally = Tally::new(self.set.addresses.len());
         self.notes.clear();
-        Ok(())
+    }
+
+    /// Proposes this ballot in a further round of the same attempt; what the nodes took they keep.
+    pub(crate) fn begin_further_round(&mut self, proposal: u64, now: Nanos) {
+        self.earlier = self.may_hold();
+        self.begin_round(now);
+        if let Task::Acquire {
+            ballot,
+            rounds,
+            least,
+            ..
+        } = &mut self.task
+        {
+            *ballot = proposal;
+            *rounds += 1;
+            *least = 0;
+        }
+    }
+
+    /// Proposes this ballot in an attempt's first round.
+    pub(crate) fn propose(&mut self, proposal: u64) {
+        if let Task::Acquire {
+            ballot,
+            rounds,
+            least,
+            ..
+        } = &mut self.task
+        {
+            *ballot = proposal;
+            *rounds = 1;
+            *least = 0;
+        }
+    }
+
+    /// A node took the lock and would have a ballot of at least `needed`.
+    pub(crate) fn needs_ballot(&mut self, node: usize, needed: u64) {
+        self.tally.record(node, Vote::Low);
+        if let Task::Acquire { least, .. } = &mut self.task {
+            *least = needed.max(*least);
+        }
     }
 
     /// Counts a node's vote.
@@ -258,16 +430,32 @@ impl Operation {
         }
     }
 
+    /// Nodes that have not called in time do not count any more, in an attempt that waits for their calls.
+    pub(crate) fn give_up_uncalled(&mut self) {
+        if !self.gathering {
+            return;
+        }
+        let message = "did not offer the lock in time".into();
+        for node in self.open.without(self.asked).iter() {
+            self.unavailable(node, Status::Unanswered, &message);
+        }
+        self.open = NodeMask(self.open.0 & self.asked.0);
+    }
+
     /// The nodes that may hold this attempt's key: all that were asked and have not refused.
     pub(crate) fn may_hold(&self) -> NodeMask {
-        self.asked.without(self.tally.no())
+        NodeMask(self.asked.0 | self.earlier.0).without(self.tally.no())
     }
 
     /// How long an acquire rests before its next attempt, `None` when its budget is spent.
-    pub(crate) fn rest(&mut self, now: Nanos, random: u64) -> Option<Nanos> {
-        let is_split = self.tally.decision() == Decision::Refused && self.tally.is_split();
+    pub(crate) fn rest(&mut self, now: Nanos, time_us: u64, random: u64) -> Option<Nanos> {
+        let is_refused = self.tally.decision() == Decision::Refused;
+        let is_split = is_refused && self.tally.is_split();
+        let (may_wait, look_at) = (self.may_wait(), self.worth_a_look_at());
         let Task::Acquire {
             give_up_at,
+            arrival,
+            calls,
             held,
             split,
             ..
@@ -278,13 +466,23 @@ impl Operation {
         if now >= *give_up_at {
             return None;
         }
-        let rest = if is_split {
-            split.next(random)
-        } else {
+        if !is_split {
             split.reset();
-            held.next(random)
+        }
+        let until = if is_refused && may_wait && *arrival == 0 {
+            // Into the queue, at once.
+            *arrival = time_us;
+            now
+        } else if is_split {
+            now + split.next(random)
+        } else if is_refused && may_wait && *calls {
+            held.reset();
+            let jitter = (u128::from(random) * u128::from(LOOK_INTERVAL / 4)) >> 64;
+            look_at.clamp(now + MILLISECOND, now + LOOK_INTERVAL + jitter as Nanos)
+        } else {
+            now + held.next(random)
         };
-        Some((now + rest).min(*give_up_at))
+        Some(until.min(*give_up_at))
     }
 
     /// The error for a failure that is not any node's doing.
@@ -296,50 +494,58 @@ impl Operation {
     pub(crate) fn failure(&self, decision: Decision) -> Error {
         let status = match (decision, &self.task) {
             (Decision::NoQuorum, _) => Status::NoQuorum,
-            (_, Task::Acquire { .. } | Task::IsLocked { .. }) => Status::Contended,
-            (_, Task::Release { .. } | Task::Extend { .. }) => Status::Expired,
+            (_, Task::Acquire { .. } | Task::IsLocked) => Status::Contended,
+            (_, _) => Status::Expired,
         };
         self.stopped(status)
     }
 
     /// What failed, why, and what to do.
     fn sentence(&self, status: Status) -> String {
-        let (verb, resource) = self.description();
+        let (verb, resource) = (self.verb(), self.resources());
         let nodes = self.set.addresses.len();
         let needed = quorum::quorum(nodes);
         match status {
             Status::Contended => format!(
-                "{verb} {resource:?} failed: it is locked by another owner ({} of {nodes} nodes refused)",
+                "{verb} {resource} failed: it is locked by another owner ({} of {nodes} nodes refused)",
                 self.tally.no().len()
             ),
             Status::NoQuorum => format!(
-                "{verb} {resource:?} failed: only {} of {nodes} nodes could vote, {needed} are needed",
+                "{verb} {resource} failed: only {} of {nodes} nodes could vote, {needed} are needed",
                 nodes - self.notes.len()
             ),
             Status::Expired => match self.task {
                 Task::Acquire { ttl_ms, .. } => format!(
-                    "{verb} {resource:?} failed: its TTL of {ttl_ms} ms ran out before a quorum had answered; use a longer one"
+                    "{verb} {resource} failed: its TTL of {ttl_ms} ms ran out before a quorum had answered; use a longer one"
                 ),
                 _ => format!(
-                    "{verb} {resource:?} failed: it was not held any more, because its TTL ran out or its keys are gone"
+                    "{verb} {resource} failed: it was not held any more, because its TTL ran out or its keys are gone"
                 ),
             },
-            Status::Cancelled => format!("{verb} {resource:?} was cancelled"),
-            Status::Closed => format!("{verb} {resource:?} was ended: the factory was closed"),
-            _ => format!("{verb} {resource:?} failed: {}", status.message()),
+            Status::Cancelled => format!("{verb} {resource} was cancelled"),
+            Status::Closed => format!("{verb} {resource} was ended: the factory was closed"),
+            _ => format!("{verb} {resource} failed: {}", status.message()),
         }
     }
 
-    fn description(&self) -> (&'static str, &str) {
-        match &self.task {
-            Task::Acquire { resource, .. } => ("acquiring", resource),
-            Task::Release { grant, .. } => (
-                "releasing",
-                grant.as_ref().map_or(&self.key, |g| &g.resource),
-            ),
-            Task::Extend { grant, .. } => ("extending", &grant.resource),
-            Task::IsLocked { resource } => ("asking for", resource),
+    fn verb(&self) -> &'static str {
+        match self.task {
+            Task::Acquire { .. } | Task::Reinforce { .. } => "acquiring",
+            Task::Release { .. } => "releasing",
+            Task::Extend { .. } => "extending",
+            Task::IsLocked => "asking for",
         }
+    }
+
+    /// The resources' names, quoted.
+    fn resources(&self) -> String {
+        let quoted: Vec<_> = self
+            .target
+            .names()
+            .iter()
+            .map(|name| format!("{name:?}"))
+            .collect();
+        quoted.join(", ")
     }
 
     /// Every node's part in the present attempt; empty before the first one.
@@ -364,35 +570,28 @@ impl Operation {
         }
         let (status, message) = if self.tally.yes().contains(node) {
             match self.task {
-                Task::Acquire { .. } => (Status::Ok, "granted; given back"),
+                Task::Acquire { .. } | Task::Reinforce { .. } => {
+                    (Status::Ok, "granted; given back")
+                }
                 Task::Release { .. } => (Status::Ok, "released"),
                 Task::Extend { .. } => (Status::Ok, "extended"),
-                Task::IsLocked { .. } => (Status::Ok, "free"),
+                Task::IsLocked => (Status::Ok, "free"),
             }
         } else if self.tally.no().contains(node) {
             match self.task {
-                Task::Acquire { .. } | Task::IsLocked { .. } => {
+                Task::Acquire { .. } | Task::Reinforce { .. } | Task::IsLocked => {
                     (Status::Contended, "held by another owner")
                 }
                 Task::Release { .. } | Task::Extend { .. } => {
                     (Status::Expired, "not held here any more")
                 }
             }
+        } else if self.tally.low().contains(node) {
+            (Status::Ok, "granted with too low a ballot; given back")
         } else {
             (Status::Unanswered, Status::Unanswered.message())
         };
         (status, message.to_owned())
-    }
-}
-
-/// The resource's name, and the key in Redis: the same, unless there is a prefix.
-fn names(set: &NodeSet, resource: &str) -> (Arc<str>, Arc<str>) {
-    let prefix = &set.settings.key_prefix;
-    let name: Arc<str> = resource.into();
-    if prefix.is_empty() {
-        (Arc::clone(&name), name)
-    } else {
-        (name, format!("{prefix}{resource}").into())
     }
 }
 

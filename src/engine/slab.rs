@@ -7,6 +7,27 @@ pub(crate) struct Key {
     generation: u32,
 }
 
+impl Key {
+    /// The key as one number, for the wire.
+    pub(crate) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The key of a number that came back.
+    pub(crate) fn from_number(number: u64) -> Key {
+        Key {
+            index: number as u32,
+            generation: (number >> 32) as u32,
+        }
+    }
+
+    /// No entry's key.
+    pub(crate) const NONE: Key = Key {
+        index: u32::MAX,
+        generation: u32::MAX,
+    };
+}
+
 struct Slot<T> {
     generation: u32,
     entry: Option<T>,

@@ -3,13 +3,16 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::Waker;
 
+use super::core::Request;
 use super::grant::Held;
 use super::nodes::{NodeHealth, NodeSet};
 use super::queue::{EventKind, QueueState};
+use super::runtime::Runtime;
 use super::slab::Key;
 use super::sync::lock;
 use crate::clock::Nanos;
 use crate::error::Error;
+use crate::fork;
 
 /// What an operation came to.
 pub(crate) enum Outcome {
@@ -19,14 +22,35 @@ pub(crate) enum Outcome {
     Extended(Nanos),
     Locked(bool),
     Health(Vec<NodeHealth>),
+    /// So many nodes were vouched for.
+    Vouched(usize),
     Failed(Error),
 }
 
 /// One operation, as its caller knows it.
 pub(crate) struct Ticket {
-    /// The operation's key, once the engine has taken it up.
-    key: Mutex<Option<Key>>,
+    progress: Mutex<Progress>,
     sink: Sink,
+    generation: u64,
+}
+
+/// How far the engine has got with an operation.
+#[derive(Clone, Copy)]
+enum Progress {
+    /// It is on its way to the engine.
+    Submitted,
+    /// So is a request to cancel it, and that one was faster.
+    CancelledEarly,
+    TakenUp(Key),
+}
+
+/// What becomes of an operation that the engine has just taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TakenUp {
+    /// It is carried out.
+    Wanted,
+    /// It was cancelled before.
+    Cancelled,
 }
 
 enum Sink {
@@ -39,6 +63,8 @@ enum Sink {
     },
     /// Nobody waits, but the set's closing does, for a moment.
     Background(Arc<NodeSet>),
+    /// An extension of a lock that is kept alive.
+    Kept(&'static Runtime, Key),
 }
 
 #[derive(Default)]
@@ -67,26 +93,46 @@ impl Ticket {
         Ticket::new(Sink::Background(set))
     }
 
+    pub(crate) fn for_kept(runtime: &'static Runtime, kept: Key) -> Arc<Ticket> {
+        Ticket::new(Sink::Kept(runtime, kept))
+    }
+
     fn new(sink: Sink) -> Arc<Ticket> {
         Arc::new(Ticket {
-            key: Mutex::new(None),
+            progress: Mutex::new(Progress::Submitted),
             sink,
+            generation: fork::generation(),
         })
     }
 
+    /// Whether the operation was begun by the parent of this process, whose engine is not this one's.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
     /// The engine has taken the operation up under this key.
-    pub(crate) fn taken_up(&self, key: Key) {
-        *lock(&self.key) = Some(key);
+    pub(crate) fn taken_up(&self, key: Key) -> TakenUp {
+        let mut progress = lock(&self.progress);
+        let before = std::mem::replace(&mut *progress, Progress::TakenUp(key));
+        match before {
+            Progress::CancelledEarly => TakenUp::Cancelled,
+            _ => TakenUp::Wanted,
+        }
     }
 
-    /// The engine's key of the operation.
-    pub(crate) fn key(&self) -> Option<Key> {
-        *lock(&self.key)
+    /// The operation is to be cancelled. Its key in the engine, unless it is still to be taken up; it is cancelled then.
+    pub(crate) fn cancel(&self) -> Option<Key> {
+        let mut progress = lock(&self.progress);
+        match *progress {
+            Progress::TakenUp(key) => return Some(key),
+            _ => *progress = Progress::CancelledEarly,
+        }
+        None
     }
 
-    /// Whether somebody waits for the outcome (as opposed to a release in the background).
+    /// Whether somebody waits for the outcome, as opposed to what goes on in the background.
     pub(crate) fn is_awaited(&self) -> bool {
-        !matches!(self.sink, Sink::Background(_))
+        matches!(self.sink, Sink::Caller(_) | Sink::Queue { .. })
     }
 
     /// Delivers the outcome. Called once.
@@ -95,6 +141,10 @@ impl Ticket {
             Sink::Caller(slot) => slot.put(outcome),
             Sink::Queue { queue, id, kind } => queue.complete(*id, *kind, outcome),
             Sink::Background(set) => set.background.end(),
+            Sink::Kept(runtime, kept) => runtime.send(Request::Kept {
+                kept: *kept,
+                outcome,
+            }),
         }
     }
 

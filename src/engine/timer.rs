@@ -13,8 +13,16 @@ pub(crate) enum Timer {
     NodeTimeout { operation: Key, attempt: u32 },
     /// An operation has rested, or waited for nodes, long enough after this attempt.
     Resume { operation: Key, attempt: u32 },
+    /// The holder of a lock that an operation waits for should be gone by now.
+    Look { operation: Key, attempt: u32 },
     /// A node's back-off is over.
     Reconnect { set: usize, node: usize, epoch: u32 },
+    /// A connection to a node has lived for as long as the restart guard demands.
+    Witness { set: usize, node: usize, epoch: u32 },
+    /// A lock that is kept alive is to be extended.
+    KeepAlive { kept: Key },
+    /// The validity of a lock that is kept alive comes to its end, unless it was extended since.
+    LastCall { kept: Key },
     /// A node that stopped answering is given up, unless it did answer since.
     GiveUp { set: usize, node: usize, epoch: u32 },
 }

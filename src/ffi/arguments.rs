@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
-use crate::{Error, Result, Wait};
+use crate::{Error, MAX_RESOURCES, Result, Wait};
 
 /// Gives the place for a result, which holds `initial` from now on, so that a failure leaves nothing stale in it.
 ///
@@ -56,6 +56,23 @@ pub(super) unsafe fn texts<'a>(
         texts.push(unsafe { text(*pointer.add(i), &element) }?);
     }
     Ok(texts)
+}
+
+/// Gives the names in an array of resources.
+///
+/// # Safety
+/// As for `texts`.
+pub(super) unsafe fn resources<'a>(
+    pointer: *const *const c_char,
+    n: usize,
+) -> Result<Vec<&'a str>> {
+    // Before the array is read: a number that is far too large is a mistake, and what it would read is not the caller's.
+    if n > MAX_RESOURCES {
+        return Err(Error::invalid(format!(
+            "n is {n}; at most {MAX_RESOURCES} resources can be locked at once"
+        )));
+    }
+    unsafe { texts(pointer, n, "resources") }
 }
 
 /// Milliseconds to wait: -1 for ever, 0 not at all.

@@ -9,6 +9,7 @@ use once_cell::sync::OnceCell;
 use super::error::ErrorHandle;
 use super::factory::FactoryHandle;
 use super::handle::Handle;
+use super::holder::HolderHandle;
 use super::lock::LockHandle;
 use super::options::OptionsHandle;
 use super::queue::QueueHandle;
@@ -48,6 +49,7 @@ extern "C" fn before() {
         let mut held = held.borrow_mut();
         hold::<FactoryHandle>(&mut held);
         hold::<LockHandle>(&mut held);
+        hold::<HolderHandle>(&mut held);
         hold::<QueueHandle>(&mut held);
         hold::<OptionsHandle>(&mut held);
         hold::<ErrorHandle>(&mut held);

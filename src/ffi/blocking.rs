@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::ptr::null_mut;
 use std::time::Duration;
 
-use super::arguments::{out, text, wait};
+use super::arguments::{out, resources, text, wait};
 use super::error::redlock_error;
 use super::factory::{FactoryHandle, redlock_factory};
 use super::guard;
@@ -45,6 +45,45 @@ pub unsafe extern "C" fn redlock_acquire(
             let resource = text(resource, "resource")?;
             let (ttl, wait) = (Duration::from_millis(ttl_ms), wait(wait_ms)?);
             let lock = factory.0.acquire(resource, ttl, wait)?;
+            *out = publish(LockHandle::new(lock))?;
+            Ok(())
+        })
+    }
+}
+
+/// Acquires the locks on several resources as one lock, or none of them.
+///
+/// All or nothing: when one resource is held by another, the others are given back. One try takes one round trip, however many
+/// resources there are, and sets that overlap never wait for each other for ever, in whichever order they are named. What releases,
+/// extends, keeps or frees the lock does so for all resources at once; it is lost when any of them is. Blocks as redlock_acquire()
+/// does; any thread.
+///
+/// @param factory the factory; not NULL
+/// @param resources an array of `n` names, each as for redlock_acquire() and different from the others; not NULL. Copied.
+/// @param n the number of resources: 1 to 128
+/// @param ttl_ms the TTL in milliseconds, as for redlock_acquire()
+/// @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
+/// @param out receives the lock, which the caller frees with redlock_lock_free(); NULL on failure; not NULL itself
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return as redlock_acquire(); also `REDLOCK_ERR_INVALID_ARGUMENT` when `n` is 0 or too large, or a name is given twice. On
+///         failure nothing stays locked.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_acquire_many(
+    factory: *mut redlock_factory,
+    resources: *const *const c_char,
+    n: usize,
+    ttl_ms: u64,
+    wait_ms: i64,
+    out: *mut *mut redlock_lock,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let out = self::out(out, null_mut(), "out")?;
+            let factory = find::<FactoryHandle>(factory, "factory")?;
+            let resources = self::resources(resources, n)?;
+            let (ttl, wait) = (Duration::from_millis(ttl_ms), wait(wait_ms)?);
+            let lock = factory.0.acquire_many(&resources, ttl, wait)?;
             *out = publish(LockHandle::new(lock))?;
             Ok(())
         })

@@ -102,6 +102,30 @@ pub unsafe extern "C" fn redlock_factory_check(
     }
 }
 
+/// Gives the operator's word that the nodes of a factory have forgotten no lock: those that are connected vote at once, also for
+/// other clients that connect from now on.
+///
+/// For a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on them.
+/// Nothing else needs it: a node that restarted votes again by itself when every lock that it may have forgotten has run out. Blocks
+/// for a moment only, until the I/O thread has answered. Any thread.
+///
+/// @param factory the factory; not NULL
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK`; `REDLOCK_ERR_NO_QUORUM` when no node is connected (yet: redlock_factory_check() tells);
+///         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_factory_vouch(
+    factory: *mut redlock_factory,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            find::<FactoryHandle>(factory, "factory")?.0.vouch()?;
+            Ok(())
+        })
+    }
+}
+
 /// # Safety
 /// None beyond the handle's own checks: any pointer will do.
 fn settings(options: *const redlock_options) -> Result<Options> {

@@ -11,7 +11,7 @@ use super::lock::{LockHandle, redlock_lock};
 use super::status::{REDLOCK_OK, redlock_status};
 use crate::{Completion, Error, Event, Queue};
 
-/// Collects the events of operations that were submitted to it, each operation's exactly one.
+/// Collects the events of operations that were submitted to it, each operation's exactly one, and of kept locks that are lost.
 ///
 /// Made by redlock_queue_new(), freed by redlock_queue_free(). Any number of threads may submit to it, wait on it and cancel at
 /// once. After a fork it belongs to the parent alone: in the child every operation on it answers `REDLOCK_ERR_FORKED`.
@@ -29,11 +29,14 @@ pub const REDLOCK_EVENT_RELEASE: u32 = 2;
 pub const REDLOCK_EVENT_EXTEND: u32 = 3;
 /// The kind of event that ends redlock_submit_is_locked().
 pub const REDLOCK_EVENT_IS_LOCKED: u32 = 4;
+/// The kind of event by which redlock_lock_keep_alive() reports that a lock is lost: the end of no operation, so redlock_cancel()
+/// does not know it. `status` is `REDLOCK_ERR_EXPIRED` or `REDLOCK_ERR_NO_QUORUM`.
+pub const REDLOCK_EVENT_LOST: u32 = 5;
 
-/// The end of one submitted operation. 96 bytes on every platform with 64-bit pointers, and so in later versions too.
+/// The end of one submitted operation, or the loss of a lock that was kept alive. 96 bytes on every platform with 64-bit pointers, and so in later versions too.
 #[repr(C)]
 pub struct redlock_event {
-    /// The number that was given when the operation was submitted.
+    /// The number that was given when the operation was submitted, or to redlock_lock_keep_alive().
     pub id: u64,
     /// How it ended: what the blocking function of the same name would have returned.
     pub status: redlock_status,
@@ -49,8 +52,10 @@ pub struct redlock_event {
     pub validity_ms: i64,
     /// `REDLOCK_EVENT_IS_LOCKED` with `REDLOCK_OK`: 1 when the resource is locked. Otherwise 0.
     pub value: u64,
+    /// `REDLOCK_EVENT_ACQUIRE` with `REDLOCK_OK`: the lock's fencing token, as redlock_lock_fence() gives it. Otherwise 0.
+    pub fence: u64,
     /// For later versions; 0.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 5],
 }
 
 /// Makes a queue.
@@ -76,8 +81,9 @@ pub unsafe extern "C" fn redlock_queue_new(
 
 /// Gives a file descriptor that is readable while events wait in a queue: for poll, epoll, kqueue and event loops.
 ///
-/// Only wait for it to be readable; do not read, write or close it. It belongs to the queue and is closed by
-/// redlock_queue_free(). When it is readable, take events by redlock_queue_next() with a timeout of 0. Does not block; any
+/// Only wait for it to be readable; do not write or close it. It belongs to the queue and is closed by redlock_queue_free().
+/// When it is readable, take events by redlock_queue_next() with a timeout of 0. It is the reading end of a pipe. An event loop
+/// that cannot wait without reading may read a duplicate of it, if it then takes all events that there are. Does not block; any
 /// thread.
 ///
 /// @param queue the queue
@@ -164,7 +170,8 @@ fn convert(event: Event) -> redlock_event {
         error: null_mut(),
         validity_ms: 0,
         value: 0,
-        reserved: [0; 6],
+        fence: 0,
+        reserved: [0; 5],
     };
     if let Err(error) = event
         .result
@@ -179,9 +186,10 @@ fn convert(event: Event) -> redlock_event {
 fn fill(event: &mut redlock_event, completion: Completion) -> crate::Result<()> {
     match completion {
         Completion::Acquired(lock) => {
-            let validity_ms = milliseconds(lock.validity());
+            let (validity_ms, fence) = (milliseconds(lock.validity()), lock.fence());
             event.lock = publish(LockHandle::new(lock))?;
             event.validity_ms = validity_ms;
+            event.fence = fence;
         }
         Completion::Extended(validity) => event.validity_ms = milliseconds(validity),
         Completion::IsLocked(locked) => event.value = locked.into(),
@@ -201,5 +209,6 @@ mod tests {
         assert_eq!(REDLOCK_EVENT_RELEASE, EventKind::Release as u32);
         assert_eq!(REDLOCK_EVENT_EXTEND, EventKind::Extend as u32);
         assert_eq!(REDLOCK_EVENT_IS_LOCKED, EventKind::IsLocked as u32);
+        assert_eq!(REDLOCK_EVENT_LOST, EventKind::Lost as u32);
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use super::arguments::{text, wait};
+use super::arguments::{resources, text, wait};
 use super::error::redlock_error;
 use super::factory::{FactoryHandle, redlock_factory};
 use super::guard;
@@ -44,6 +44,44 @@ pub unsafe extern "C" fn redlock_submit_acquire(
             let (ttl, wait) = (Duration::from_millis(ttl_ms), wait(wait_ms)?);
             let queue = find::<QueueHandle>(queue, "queue")?;
             factory.0.submit_acquire(resource, ttl, wait, &queue.0, id)
+        })
+    }
+}
+
+/// Begins to acquire the locks on several resources as one lock; the event `REDLOCK_EVENT_ACQUIRE` brings the outcome, as
+/// redlock_acquire_many() would have given it, and the lock.
+///
+/// When this function succeeds there will be exactly one event; when it fails there will be none. Does not block; any thread.
+///
+/// @param factory the factory; not NULL
+/// @param resources an array of `n` names, each as for redlock_acquire() and different from the others; not NULL. Copied.
+/// @param n the number of resources: 1 to 128
+/// @param ttl_ms the TTL in milliseconds, as for redlock_acquire()
+/// @param wait_ms how long to try, in milliseconds; 0 tries once, -1 tries for ever
+/// @param queue the queue that the event goes to; not NULL
+/// @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK` when the operation has begun; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED`;
+///         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_SYSTEM`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_submit_acquire_many(
+    factory: *mut redlock_factory,
+    resources: *const *const c_char,
+    n: usize,
+    ttl_ms: u64,
+    wait_ms: i64,
+    queue: *mut redlock_queue,
+    id: u64,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let factory = find::<FactoryHandle>(factory, "factory")?;
+            let resources = self::resources(resources, n)?;
+            let (ttl, wait) = (Duration::from_millis(ttl_ms), wait(wait_ms)?);
+            let queue = find::<QueueHandle>(queue, "queue")?;
+            let factory = &factory.0;
+            factory.submit_acquire_many(&resources, ttl, wait, &queue.0, id)
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The rules of the algorithm, free of I/O: votes become a decision, time becomes a validity, failures become delays.
 
+pub(crate) mod admission;
 pub(crate) mod backoff;
+pub(crate) mod ballot;
 pub(crate) mod quorum;
 pub(crate) mod validity;

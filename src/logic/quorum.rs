@@ -44,6 +44,8 @@ pub(crate) enum Vote {
     Yes,
     /// Held by another, or not held any more.
     No,
+    /// Granted, but the ballot was not accepted: a larger one is needed.
+    Low,
     /// No answer that counts: not connected, too late, or an error.
     Unavailable,
 }
@@ -55,6 +57,8 @@ pub(crate) enum Decision {
     Pending,
     /// A quorum said yes.
     Won,
+    /// A quorum could say yes to a larger ballot, and can't to this one.
+    TooLow,
     /// A quorum can't say yes any more, and the nodes that answer are enough for one: some of them refused.
     Refused,
     /// So many nodes are unavailable that the others could not make a quorum, whatever they say.
@@ -67,6 +71,7 @@ pub(crate) struct Tally {
     nodes: usize,
     yes: NodeMask,
     no: NodeMask,
+    low: NodeMask,
     unavailable: NodeMask,
 }
 
@@ -83,6 +88,7 @@ impl Tally {
             nodes,
             yes: NodeMask(0),
             no: NodeMask(0),
+            low: NodeMask(0),
             unavailable: NodeMask(0),
         }
     }
@@ -96,6 +102,7 @@ impl Tally {
         match vote {
             Vote::Yes => self.yes.insert(node),
             Vote::No => self.no.insert(node),
+            Vote::Low => self.low.insert(node),
             Vote::Unavailable => self.unavailable.insert(node),
         }
         true
@@ -109,6 +116,8 @@ impl Tally {
             Decision::Won
         } else if self.yes.len() + open >= quorum {
             Decision::Pending
+        } else if self.yes.len() + self.low.len() + open >= quorum {
+            Decision::TooLow
         } else if self.unavailable.len() > self.nodes - quorum {
             Decision::NoQuorum
         } else {
@@ -119,17 +128,22 @@ impl Tally {
     /// Whether a refusal is the work of several rivals that each got too few nodes, rather than of one holder: no
     /// quorum refused, and some node did say yes. Worth a quick new attempt.
     pub(crate) fn is_split(&self) -> bool {
-        !self.yes.is_empty() && self.no.len() < quorum(self.nodes)
+        !(self.yes.is_empty() && self.low.is_empty()) && self.no.len() < quorum(self.nodes)
     }
 
     /// The nodes that have voted.
     pub(crate) fn voted(&self) -> NodeMask {
-        NodeMask(self.yes.0 | self.no.0 | self.unavailable.0)
+        NodeMask(self.yes.0 | self.no.0 | self.low.0 | self.unavailable.0)
     }
 
     /// The nodes that said yes.
     pub(crate) fn yes(&self) -> NodeMask {
         self.yes
+    }
+
+    /// The nodes that wanted a larger ballot.
+    pub(crate) fn low(&self) -> NodeMask {
+        self.low
     }
 
     /// The nodes that said no.
@@ -142,14 +156,22 @@ impl Tally {
 mod tests {
     use super::*;
 
-    const VOTES: [Vote; 3] = [Vote::Yes, Vote::No, Vote::Unavailable];
+    const VOTES: [Vote; 4] = [Vote::Yes, Vote::No, Vote::Unavailable, Vote::Low];
 
     /// Calls `check` for every assignment of a vote or silence to `nodes` nodes, in every rotation of the order of
     /// arrival.
     fn every_assignment(nodes: usize, mut check: impl FnMut(&[(usize, Option<Vote>)])) {
-        for code in 0..4usize.pow(nodes as u32) {
+        let choices = VOTES.len() + 1;
+        for code in 0..choices.pow(nodes as u32) {
             let votes: Vec<_> = (0..nodes)
-                .map(|node| (node, VOTES.get(code / 4usize.pow(node as u32) % 4).copied()))
+                .map(|node| {
+                    (
+                        node,
+                        VOTES
+                            .get(code / choices.pow(node as u32) % choices)
+                            .copied(),
+                    )
+                })
                 .collect();
             for first in 0..nodes {
                 let mut order = votes.clone();
@@ -168,6 +190,8 @@ mod tests {
             Decision::Won
         } else if majority(count(Vote::Yes) + silent) {
             Decision::Pending
+        } else if majority(count(Vote::Yes) + count(Vote::Low) + silent) {
+            Decision::TooLow
         } else if !majority(nodes - count(Vote::Unavailable)) {
             Decision::NoQuorum
         } else {

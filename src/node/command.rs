@@ -1,98 +1,236 @@
 //! What is asked of a node on the hot path, how it is put on the wire, and how the answer becomes a vote.
 
-use once_cell::sync::Lazy;
+use std::sync::Arc;
 
 use super::resp::{self, Reply};
+use super::target::Target;
+use crate::clock::{MILLISECOND, Nanos};
 use crate::logic::quorum::Vote;
 
-/// A question about one key.
+/// For how long a node remembers the highest ballot of a resource after its last grant, in ms: a day.
+const BALLOT_RETENTION_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How long a waiter that was called may take to take the lock, in ms: a few round trips, and time to be scheduled.
+pub(crate) const GRACE: Nanos = 25 * MILLISECOND;
+const GRACE_MS: &str = "25";
+
+/// A question about the resources of one lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// Take the lock for this owner, for `ttl_ms`, if it is free.
-    Acquire { ttl_ms: u64 },
+    /// Take the lock for this owner, for `ttl_ms`, if it is free; with a ballot, 0 for none.
+    Acquire { ttl_ms: u64, ballot: u64 },
+    /// The same, and join the queue if it is not free, as this waiter that arrived then (us since 1970).
+    AcquireOrWait {
+        ttl_ms: u64,
+        ballot: u64,
+        waiter: u64,
+        arrival: u64,
+    },
+    /// Leave the queue.
+    Leave { waiter: u64 },
     /// Free the lock if it is this owner's.
     Release,
     /// Set the time to live from now, if the lock is this owner's.
     Extend { ttl_ms: u64 },
     /// Is the lock free?
     IsFree,
+    /// Which boot of the server is this? About no resource.
+    Identify,
+    /// Keep the witness: this boot may vote. About no resource.
+    KeepWitness,
+    /// Have the script that takes locks, of one resource or of many. About no resource.
+    Learn { many: bool },
 }
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Vote(Vote),
-    /// The script is not in the node's cache: ask again with its text.
+    /// The lock was taken, but not with this ballot: this one or a larger one would do.
+    NeedsBallot(u64),
+    /// The script is not in the node's cache.
     NoScript,
+    /// The server's run id.
+    Boot(Box<str>),
+    /// Held by another; a look is worth while after so many ms. Not one of ours, perhaps, who would call.
+    Held {
+        look_after_ms: u64,
+        calls: bool,
+    },
+    /// Done, and nothing to count.
+    Done,
     /// An error in the server's words.
     Error(Box<str>),
 }
 
-/// A script and the digest under which the server keeps it.
+/// A script, and the digest under which the server keeps it.
+#[derive(Clone, Debug)]
 pub(crate) struct Script {
-    pub(crate) text: &'static str,
-    digest: String,
+    pub(crate) text: String,
+    pub(crate) digest: String,
+}
+
+/// The scripts as one boot of a server knows them.
+///
+/// Each carries the boot's run id in a comment. So after a restart, or when a proxy has put another server behind its
+/// address, the digests are unknown: the server says NOSCRIPT instead of voting, before it has been judged anew.
+#[derive(Clone, Debug)]
+pub(crate) struct Scripts {
+    pub(crate) acquire: Script,
+    pub(crate) acquire_many: Script,
+    pub(crate) acquire_or_wait: Script,
+    pub(crate) leave: Script,
+    pub(crate) release: Script,
+    pub(crate) release_many: Script,
+    pub(crate) extend: Script,
+    pub(crate) extend_many: Script,
+    /// The channel on which this process's waiters are called; empty if the node can't call.
+    pub(crate) channel: Arc<str>,
+    /// Does nothing. That the server has it says that this boot has lasted long enough to vote.
+    pub(crate) witness: Script,
 }
 
 impl Script {
-    fn new(text: &'static str) -> Script {
-        Script {
-            text,
-            digest: redis::Script::new(text).get_hash().to_owned(),
-        }
+    fn new(text: String) -> Script {
+        let digest = redis::Script::new(&text).get_hash().to_owned();
+        Script { text, digest }
+    }
+
+    fn of_boot(text: &str, run_id: &str) -> Script {
+        Script::new(format!("{text}-- boot {run_id}\n"))
     }
 }
 
-static RELEASE: Lazy<Script> = Lazy::new(|| Script::new(include_str!("../scripts/release.lua")));
-static EXTEND: Lazy<Script> = Lazy::new(|| Script::new(include_str!("../scripts/extend.lua")));
+impl Scripts {
+    /// The scripts for the boot of that run id (empty if the server does not tell), and for that longest TTL.
+    pub(crate) fn for_boot(run_id: &str, max_ttl_ms: u64, channel: Arc<str>) -> Scripts {
+        let of_boot = |text: &str| Script::of_boot(text, run_id);
+        let with_promote =
+            |text: &str| of_boot(&format!("{}{text}", include_str!("../scripts/promote.lua")));
+        let witness =
+            format!("-- redlock: has run for {max_ttl_ms} ms or was vouched for\nreturn 1\n");
+        Scripts {
+            acquire: of_boot(include_str!("../scripts/acquire.lua")),
+            acquire_many: of_boot(include_str!("../scripts/acquire_many.lua")),
+            acquire_or_wait: with_promote(include_str!("../scripts/acquire_waiting.lua")),
+            leave: with_promote(include_str!("../scripts/leave.lua")),
+            release: with_promote(include_str!("../scripts/release.lua")),
+            release_many: of_boot(include_str!("../scripts/release_many.lua")),
+            extend: of_boot(include_str!("../scripts/extend.lua")),
+            extend_many: of_boot(include_str!("../scripts/extend_many.lua")),
+            witness: of_boot(&witness),
+            channel,
+        }
+    }
 
-/// The scripts that a new connection loads.
-pub(crate) fn scripts() -> [&'static str; 2] {
-    [RELEASE.text, EXTEND.text]
+    /// Those that a new connection loads.
+    pub(crate) fn to_load(&self) -> [&str; 8] {
+        [
+            &self.acquire_or_wait.text,
+            &self.leave.text,
+            &self.acquire.text,
+            &self.acquire_many.text,
+            &self.release.text,
+            &self.release_many.text,
+            &self.extend.text,
+            &self.extend_many.text,
+        ]
+    }
+}
+
+/// How a question is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Scripts by their digest.
+    Brief,
+    /// Scripts with their text, for a node that turned out not to have them.
+    Whole,
 }
 
 impl Question {
-    /// Appends the question to `out`; with `whole_script`, a script's text goes along instead of its digest.
-    pub(crate) fn write(self, out: &mut Vec<u8>, key: &[u8], token: &[u8], whole_script: bool) {
-        let mut digits = [0; 20];
-        let by_script = |script: &'static Script| -> [&'static [u8]; 3] {
-            if whole_script {
-                [b"EVAL", script.text.as_bytes(), b"1"]
-            } else {
-                [b"EVALSHA", script.digest.as_bytes(), b"1"]
-            }
+    /// Appends the question to `out`.
+    pub(crate) fn write(
+        self,
+        out: &mut Vec<u8>,
+        scripts: &Scripts,
+        target: &Target,
+        token: &[u8],
+        form: Form,
+    ) {
+        let many = target.names().len() > 1;
+        let mut call = Call {
+            out,
+            target,
+            token,
+            form,
         };
         match self {
-            Question::Acquire { ttl_ms } => {
-                let ttl = resp::decimal(ttl_ms, &mut digits);
-                resp::write_command(out, &[b"SET", key, token, b"NX", b"PX", ttl]);
+            Question::Acquire { ttl_ms, ballot: 0 } if !many => call.set(ttl_ms),
+            Question::Acquire { ttl_ms, ballot } => {
+                let script = match many {
+                    true => &scripts.acquire_many,
+                    false => &scripts.acquire,
+                };
+                call.acquire(script, ttl_ms, ballot);
             }
-            Question::Release => {
-                let [verb, script, keys] = by_script(&RELEASE);
-                resp::write_command(out, &[verb, script, keys, key, token]);
-            }
+            Question::Release if many => call.script(&scripts.release_many, false, &[]),
+            Question::Release => call.release(scripts),
+            Question::AcquireOrWait {
+                ttl_ms,
+                ballot,
+                waiter,
+                arrival,
+            } => call.acquire_or_wait(scripts, (ttl_ms, ballot), (waiter, arrival)),
+            Question::Leave { waiter } => call.leave(scripts, waiter),
             Question::Extend { ttl_ms } => {
-                let [verb, script, keys] = by_script(&EXTEND);
-                let ttl = resp::decimal(ttl_ms, &mut digits);
-                resp::write_command(out, &[verb, script, keys, key, token, ttl]);
+                let script = match many {
+                    true => &scripts.extend_many,
+                    false => &scripts.extend,
+                };
+                let mut digits = [0; 20];
+                call.script(script, false, &[resp::decimal(ttl_ms, &mut digits)]);
             }
-            Question::IsFree => resp::write_command(out, &[b"EXISTS", key]),
+            Question::IsFree => call.exists(),
+            Question::Identify | Question::KeepWitness | Question::Learn { .. } => {
+                self.write_about_server(out, scripts);
+            }
         }
+    }
+
+    /// Appends a question that is about no resource.
+    pub(crate) fn write_about_server(self, out: &mut Vec<u8>, scripts: &Scripts) {
+        let script = match self {
+            Question::KeepWitness => &scripts.witness,
+            Question::Learn { many: false } => &scripts.acquire,
+            Question::Learn { many: true } => &scripts.acquire_many,
+            _ => return resp::write_command(out, &[b"INFO", b"server"]),
+        };
+        resp::write_command(out, &[b"SCRIPT", b"LOAD", script.text.as_bytes()]);
     }
 
     /// What a reply to this question means.
     pub(crate) fn answer(self, reply: Reply<'_>) -> Answer {
+        use Question::*;
         match (self, reply) {
-            (Question::Acquire { .. }, Reply::Status(b"OK")) => Answer::Vote(Vote::Yes),
-            (Question::Acquire { .. }, Reply::Nil) => Answer::Vote(Vote::No),
-            (Question::Release | Question::Extend { .. }, Reply::Integer(1)) => {
-                Answer::Vote(Vote::Yes)
+            // SET NX, without a ballot.
+            (Acquire { .. }, Reply::Status(b"OK")) => Answer::Vote(Vote::Yes),
+            (Acquire { .. }, Reply::Nil) => Answer::Vote(Vote::No),
+            // The scripts.
+            (Acquire { .. }, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
+            (Acquire { .. }, Reply::Integer(least @ 1..)) => Answer::NeedsBallot(least as u64),
+            (Acquire { .. }, Reply::Integer(_)) => Answer::Vote(Vote::No),
+            (AcquireOrWait { .. }, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
+            (AcquireOrWait { .. }, Reply::Integer(least @ 1..)) => {
+                Answer::NeedsBallot(least as u64)
             }
-            (Question::Release | Question::Extend { .. }, Reply::Integer(0)) => {
-                Answer::Vote(Vote::No)
-            }
-            (Question::IsFree, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
-            (Question::IsFree, Reply::Integer(_)) => Answer::Vote(Vote::No),
+            (AcquireOrWait { .. }, Reply::Integer(held)) => held_answer(held),
+            (Leave { .. }, Reply::Integer(_)) => Answer::Done,
+            (Release | Extend { .. }, Reply::Integer(1)) => Answer::Vote(Vote::Yes),
+            (Release | Extend { .. }, Reply::Integer(0)) => Answer::Vote(Vote::No),
+            (IsFree, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
+            (IsFree, Reply::Integer(_)) => Answer::Vote(Vote::No),
+            (Identify, Reply::Bulk(info)) => Answer::Boot(run_id(info).into()),
+            (KeepWitness | Learn { .. }, Reply::Bulk(_)) => Answer::Done,
             (_, Reply::Error(text)) if text.starts_with(b"NOSCRIPT") => Answer::NoScript,
             // The key is there, as some other library's hash or list: taken, and certainly not ours.
             (_, Reply::Error(text)) if is_wrong_type(text) => Answer::Vote(Vote::No),
@@ -104,6 +242,179 @@ impl Question {
     }
 }
 
+/// What is subtracted from the answer to [`Question::AcquireOrWait`] when the owner is of another library.
+const NOT_OURS: i64 = 1 << 42;
+
+fn held_answer(answer: i64) -> Answer {
+    let (left, calls) = match -2 - answer {
+        left @ NOT_OURS.. => (left - NOT_OURS, false),
+        left => (left, true),
+    };
+    Answer::Held {
+        look_after_ms: left.max(0) as u64,
+        calls,
+    }
+}
+
+/// A command that is being written.
+struct Call<'a> {
+    out: &'a mut Vec<u8>,
+    target: &'a Target,
+    token: &'a [u8],
+    form: Form,
+}
+
+impl Call<'_> {
+    fn set(&mut self, ttl_ms: u64) {
+        let mut digits = [0; 20];
+        resp::begin_command(self.out, 6);
+        resp::write_word(self.out, &[b"SET"]);
+        for key in self.target.locks() {
+            resp::write_word(self.out, &key);
+        }
+        resp::write_word(self.out, &[self.token]);
+        resp::write_word(self.out, &[b"NX"]);
+        resp::write_word(self.out, &[b"PX"]);
+        resp::write_word(self.out, &[resp::decimal(ttl_ms, &mut digits)]);
+    }
+
+    fn exists(&mut self) {
+        resp::begin_command(self.out, 1 + self.target.names().len());
+        resp::write_word(self.out, &[b"EXISTS"]);
+        for key in self.target.locks() {
+            resp::write_word(self.out, &key);
+        }
+    }
+
+    fn acquire(&mut self, script: &Script, ttl_ms: u64, ballot: u64) {
+        let (mut ttl, mut number, mut retention) = ([0; 20], [0; 20], [0; 20]);
+        let ballot: &[u8] = match ballot {
+            0 => b"",
+            ballot => resp::decimal(ballot, &mut number),
+        };
+        let arguments = [
+            resp::decimal(ttl_ms, &mut ttl),
+            ballot,
+            resp::decimal(BALLOT_RETENTION_MS, &mut retention),
+        ];
+        self.script(script, !ballot.is_empty(), &arguments);
+    }
+
+    fn release(&mut self, scripts: &Scripts) {
+        let [lock, waiting, queue] = self.target.queue_keys();
+        let (lock, waiting, queue) = (&lock[..], &waiting[..], &queue[..]);
+        let grace = GRACE_MS.as_bytes();
+        self.call(
+            &scripts.release,
+            &[lock, waiting, queue],
+            &[&[self.token], &[grace]],
+        );
+    }
+
+    fn leave(&mut self, scripts: &Scripts, waiter: u64) {
+        let [lock, waiting, queue] = self.target.queue_keys();
+        let mut number = [0; 20];
+        let waiter = [
+            scripts.channel.as_bytes(),
+            b"|",
+            resp::decimal(waiter, &mut number),
+        ];
+        let grace = GRACE_MS.as_bytes();
+        self.call(
+            &scripts.leave,
+            &[&lock, &waiting, &queue],
+            &[&waiter, &[grace]],
+        );
+    }
+
+    fn acquire_or_wait(
+        &mut self,
+        scripts: &Scripts,
+        (ttl_ms, ballot): (u64, u64),
+        (waiter, arrival): (u64, u64),
+    ) {
+        let [lock, waiting, queue] = self.target.queue_keys();
+        let Some(highest) = self.target.ballots().next() else {
+            return;
+        };
+        let mut digits = [[0; 20]; 5];
+        let [ttl, number, retention, name, came] = &mut digits;
+        let ballot: &[u8] = match ballot {
+            0 => b"",
+            ballot => resp::decimal(ballot, number),
+        };
+        let waiter = [
+            scripts.channel.as_bytes(),
+            b"|",
+            resp::decimal(waiter, name),
+        ];
+        self.call(
+            &scripts.acquire_or_wait,
+            &[&lock, &waiting, &queue, &highest],
+            &[
+                &[self.token],
+                &[resp::decimal(ttl_ms, ttl)],
+                &[ballot],
+                &[resp::decimal(BALLOT_RETENTION_MS, retention)],
+                &waiter,
+                &[resp::decimal(arrival, came)],
+                &[GRACE_MS.as_bytes()],
+            ],
+        );
+    }
+
+    /// A script's call, with each key and argument in parts.
+    fn call(&mut self, script: &Script, keys: &[&[&[u8]]], arguments: &[&[&[u8]]]) {
+        let (verb, script): (&[u8], &str) = match self.form {
+            Form::Brief => (b"EVALSHA", &script.digest),
+            Form::Whole => (b"EVAL", &script.text),
+        };
+        let mut digits = [0; 20];
+        resp::begin_command(self.out, 3 + keys.len() + arguments.len());
+        resp::write_word(self.out, &[verb]);
+        resp::write_word(self.out, &[script.as_bytes()]);
+        resp::write_word(self.out, &[resp::decimal(keys.len() as u64, &mut digits)]);
+        for word in keys.iter().chain(arguments) {
+            resp::write_word(self.out, word);
+        }
+    }
+
+    /// A script's call: the locks' keys, with the ballots' behind them if wanted, the token and more arguments.
+    fn script(&mut self, script: &Script, ballots: bool, arguments: &[&[u8]]) {
+        let names = self.target.names().len();
+        let keys = if ballots { 2 * names } else { names };
+        let (verb, script): (&[u8], &str) = match self.form {
+            Form::Brief => (b"EVALSHA", &script.digest),
+            Form::Whole => (b"EVAL", &script.text),
+        };
+        let mut digits = [0; 20];
+        resp::begin_command(self.out, 4 + keys + arguments.len());
+        resp::write_word(self.out, &[verb]);
+        resp::write_word(self.out, &[script.as_bytes()]);
+        resp::write_word(self.out, &[resp::decimal(keys as u64, &mut digits)]);
+        for key in self.target.locks() {
+            resp::write_word(self.out, &key);
+        }
+        if ballots {
+            for key in self.target.ballots() {
+                resp::write_word(self.out, &key);
+            }
+        }
+        resp::write_word(self.out, &[self.token]);
+        for argument in arguments {
+            resp::write_word(self.out, &[argument]);
+        }
+    }
+}
+
+/// The run id in the text of INFO; empty if there is none.
+fn run_id(info: &[u8]) -> &str {
+    let text = std::str::from_utf8(info).unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix("run_id:"))
+        .map_or("", str::trim)
+}
+
 /// Inside a script's error, 6.2 puts its own words before the code.
 fn is_wrong_type(text: &[u8]) -> bool {
     text.starts_with(b"WRONGTYPE") || text.windows(10).any(|part| part == b"WRONGTYPE ")
@@ -113,20 +424,29 @@ fn is_wrong_type(text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    const ACQUIRE: Question = Question::Acquire {
+        ttl_ms: 1,
+        ballot: 7,
+    };
+
     #[test]
     fn an_unexpected_reply_is_an_error_not_a_vote() {
-        let acquire = Question::Acquire { ttl_ms: 1 };
-        for reply in [
-            Reply::Integer(1),
-            Reply::Status(b"QUEUED"),
-            Reply::Bulk(b"OK"),
-        ] {
-            assert!(matches!(acquire.answer(reply), Answer::Error(_)));
+        for reply in [Reply::Status(b"QUEUED"), Reply::Bulk(b"OK")] {
+            assert!(matches!(ACQUIRE.answer(reply), Answer::Error(_)));
         }
         assert!(matches!(
             Question::Release.answer(Reply::Integer(2)),
             Answer::Error(_)
         ));
+    }
+
+    #[test]
+    fn an_acquire_is_granted_refused_or_asked_for_a_larger_ballot() {
+        assert_eq!(ACQUIRE.answer(Reply::Integer(0)), Answer::Vote(Vote::Yes));
+        assert_eq!(ACQUIRE.answer(Reply::Integer(9)), Answer::NeedsBallot(9));
+        for held in [-1, -2, -20_000] {
+            assert_eq!(ACQUIRE.answer(Reply::Integer(held)), Answer::Vote(Vote::No));
+        }
     }
 
     #[test]
@@ -139,5 +459,22 @@ mod tests {
         for reply in [direct, in_script] {
             assert_eq!(Question::Release.answer(reply), Answer::Vote(Vote::No));
         }
+    }
+
+    #[test]
+    fn the_scripts_of_two_boots_differ() {
+        let (one, other) = (
+            Scripts::for_boot("a", 1, "".into()),
+            Scripts::for_boot("b", 1, "".into()),
+        );
+        assert_ne!(one.acquire.digest, other.acquire.digest);
+        assert_ne!(one.witness.digest, other.witness.digest);
+    }
+
+    #[test]
+    fn the_run_id_is_found_in_info() {
+        let info = b"# Server\r\nredis_version:7.0.15\r\nrun_id:8c0e\r\ntcp_port:1\r\n";
+        let answer = Question::Identify.answer(Reply::Bulk(info));
+        assert_eq!(answer, Answer::Boot("8c0e".into()));
     }
 }

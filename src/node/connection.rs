@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
 
-use super::command::{Answer, Question};
+use super::command::{Answer, Form, Question, Scripts};
 use super::resp::{self, Reply};
-use super::setup::ServerInfo;
+use super::setup::{Established, ServerInfo};
 use super::stream::Stream;
+use super::target::Target;
 use crate::clock::Nanos;
 
 /// How much room a read is given at least, in bytes. An answer has about five.
@@ -27,6 +28,7 @@ pub(crate) struct Asked<T> {
 pub(crate) struct Connection<T> {
     stream: Stream,
     pub(crate) server: ServerInfo,
+    scripts: Scripts,
     /// Commands that are packed but not yet taken by the socket: `output[sent..]`.
     output: Vec<u8>,
     sent: usize,
@@ -38,10 +40,11 @@ pub(crate) struct Connection<T> {
 }
 
 impl<T: Copy> Connection<T> {
-    pub(crate) fn new(stream: Stream, server: ServerInfo, now: Nanos) -> Connection<T> {
+    pub(crate) fn new(established: Established, now: Nanos) -> Connection<T> {
         Connection {
-            stream,
-            server,
+            stream: established.stream,
+            server: established.server,
+            scripts: established.scripts,
             output: Vec::new(),
             sent: 0,
             input: Vec::new(),
@@ -57,30 +60,21 @@ impl<T: Copy> Connection<T> {
     }
 
     /// Packs a question; it leaves with the next [`flush`](Self::flush), together with all others packed till then.
-    pub(crate) fn ask(&mut self, asked: (T, Question), key: &[u8], token: &[u8], now: Nanos) {
-        self.pack(asked, key, token, now, false);
-    }
-
-    /// Asks again, with the text of the script that the node turned out not to have.
-    pub(crate) fn ask_with_script(
-        &mut self,
-        asked: (T, Question),
-        key: &[u8],
-        token: &[u8],
-        now: Nanos,
-    ) {
-        self.pack(asked, key, token, now, true);
-    }
-
-    fn pack(
+    pub(crate) fn ask(
         &mut self,
         (mark, question): (T, Question),
-        key: &[u8],
+        target: &Target,
         token: &[u8],
+        form: Form,
         at: Nanos,
-        whole_script: bool,
     ) {
-        question.write(&mut self.output, key, token, whole_script);
+        question.write(&mut self.output, &self.scripts, target, token, form);
+        self.unanswered.push_back(Asked { mark, question, at });
+    }
+
+    /// Packs a question about the server itself.
+    pub(crate) fn ask_server(&mut self, (mark, question): (T, Question), at: Nanos) {
+        question.write_about_server(&mut self.output, &self.scripts);
         self.unanswered.push_back(Asked { mark, question, at });
     }
 
@@ -108,11 +102,13 @@ impl<T: Copy> Connection<T> {
     /// Takes what the socket has and appends the answers to `answers`. With `to_the_end`, or over TLS, it reads until
     /// the socket would block; otherwise a short read ends it, which for a plain stream socket means the same and
     /// saves a system call for every batch.
+    /// What the server published to this process goes to `calls`, as it is.
     pub(crate) fn receive(
         &mut self,
         to_the_end: bool,
         now: Nanos,
         answers: &mut Vec<(Asked<T>, Answer)>,
+        calls: &mut Vec<Vec<u8>>,
     ) -> io::Result<()> {
         let to_the_end = to_the_end || matches!(self.stream, Stream::Tls(_));
         loop {
@@ -124,7 +120,7 @@ impl<T: Copy> Connection<T> {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => {
                     self.arrived += count;
-                    self.take_replies(answers)?;
+                    self.take_replies(answers, calls)?;
                     self.last_heard = now;
                     if count < room && !to_the_end {
                         return Ok(());
@@ -137,13 +133,18 @@ impl<T: Copy> Connection<T> {
         }
     }
 
-    fn take_replies(&mut self, answers: &mut Vec<(Asked<T>, Answer)>) -> io::Result<()> {
+    fn take_replies(
+        &mut self,
+        answers: &mut Vec<(Asked<T>, Answer)>,
+        calls: &mut Vec<Vec<u8>>,
+    ) -> io::Result<()> {
         let mut taken = 0;
         while let Some((reply, length)) = resp::parse(&self.input[taken..self.arrived])
             .map_err(|_| invalid("the server sent something that is not the Redis protocol"))?
         {
             taken += length;
-            if reply == Reply::Push {
+            if let Reply::Push(elements) = reply {
+                calls.extend(resp::push_text(elements).map(<[u8]>::to_vec));
                 continue;
             }
             let asked = self
@@ -161,6 +162,11 @@ impl<T: Copy> Connection<T> {
             self.unanswered = VecDeque::new();
         }
         Ok(())
+    }
+
+    /// Whether the server can call this process's waiters.
+    pub(crate) fn can_call(&self) -> bool {
+        !self.scripts.channel.is_empty()
     }
 
     /// When the oldest question without an answer was asked.

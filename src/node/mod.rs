@@ -6,3 +6,4 @@ pub(crate) mod connection;
 pub(crate) mod resp;
 pub(crate) mod setup;
 pub(crate) mod stream;
+pub(crate) mod target;

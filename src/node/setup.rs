@@ -8,6 +8,7 @@ mod dialogue;
 mod tests;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, InfoDict, Value, cmd};
@@ -15,7 +16,9 @@ use rustls::{AlertDescription, CertificateError};
 
 use self::dialogue::{Deadline, Dialogue, legible};
 use super::address::{Address, Protocol};
+use super::command::Scripts;
 use super::stream::Stream;
+use crate::clock::{self, Nanos};
 use crate::error::Status;
 
 /// A connection that is ready for commands.
@@ -25,6 +28,8 @@ pub(crate) struct Established {
     pub(crate) stream: Stream,
     /// Who is at the other end.
     pub(crate) server: ServerInfo,
+    /// The scripts as this boot of the server has them.
+    pub(crate) scripts: Scripts,
 }
 
 /// What a server said about itself. `None` is what it would not say.
@@ -52,10 +57,33 @@ pub(crate) struct ServerInfo {
     pub(crate) resp3: bool,
     /// Why INFO was refused.
     pub(crate) info_error: Option<String>,
+    /// Whether some client found this boot old enough to vote, or an operator vouched for it.
+    pub(crate) witnessed: bool,
+    /// How often the append-only file is synced, if the user may ask.
+    pub(crate) appendfsync: Option<String>,
+    /// The server's clock, in us since 1970, if the user may ask; and ours when it answered.
+    pub(crate) time_us: Option<u64>,
+    pub(crate) time_at: Nanos,
     /// The socket address or path that was reached.
     pub(crate) peer: String,
     /// The shortest exchange of the set-up.
     pub(crate) round_trip: Duration,
+}
+
+impl ServerInfo {
+    /// Whether every write is on disk before it is answered, so that a restart forgets nothing.
+    pub(crate) fn persists_every_write(&self) -> bool {
+        self.aof_enabled && self.appendfsync.as_deref() == Some("always")
+    }
+
+    /// What survives a restart, for people.
+    pub(crate) fn persistence(&self) -> &'static str {
+        match (self.persists_every_write(), self.aof_enabled) {
+            (true, _) => "persists every write",
+            (false, true) => "persists, but may lose the last writes",
+            (false, false) => "no append-only file",
+        }
+    }
 }
 
 /// The connection that the new one replaces.
@@ -93,21 +121,32 @@ impl SetupError {
 pub(crate) fn establish(
     address: &Address,
     timeout: Duration,
-    scripts: &[&str],
+    (max_ttl_ms, channel): (u64, &Arc<str>),
     superseded: Option<&Superseded>,
 ) -> Result<Established, SetupError> {
     let deadline = Deadline::after(timeout);
     let (stream, peer) = connect::connect(address, &deadline)?;
     let mut dialogue = Dialogue::new(stream, deadline, address.password.as_ref());
     let greeting = greet(&mut dialogue, address)?;
-    let mut server = examine(&mut dialogue, address, &greeting, scripts)?;
+    let mut server = examine(&mut dialogue, address, &greeting)?;
+    let channel = match server.resp3 && subscribe(&mut dialogue, channel)? {
+        true => Arc::clone(channel),
+        false => "".into(),
+    };
+    let run_id = server.run_id.as_deref().unwrap_or_default();
+    let scripts = Scripts::for_boot(run_id, max_ttl_ms, channel);
+    prepare(&mut dialogue, &scripts, &mut server)?;
     if let Some(old) = superseded {
         supersede(&mut dialogue, old, &server)?;
     }
     let (stream, round_trip) = dialogue.finish();
     server.peer = peer;
     server.round_trip = round_trip;
-    Ok(Established { stream, server })
+    Ok(Established {
+        stream,
+        server,
+        scripts,
+    })
 }
 
 /// What the reply to HELLO tells.
@@ -220,15 +259,13 @@ fn read_greeting(reply: &Value) -> Option<Greeting> {
     Some(greeting)
 }
 
-/// Selects the database, learns what the server is, loads the scripts, and judges whether it may vote: one exchange.
+/// Selects the database, learns what the server is, and judges whether it is one that can vote: one exchange.
 fn examine(
     dialogue: &mut Dialogue<'_>,
     address: &Address,
     greeting: &Greeting,
-    scripts: &[&str],
 ) -> Result<ServerInfo, SetupError> {
     let mut commands = vec![cmd("INFO"), client_id(), cmd("PING")];
-    commands.extend(scripts.iter().map(|script| script_load(script)));
     // The last, and only where needed: a new connection is in database 0, and the user may not be allowed to say so.
     if address.database != 0 {
         commands.push(select(address.database));
@@ -241,6 +278,69 @@ fn examine(
         check_select(dialogue, address.database, &replies[replies.len() - 1])?;
     }
     Ok(server)
+}
+
+/// Loads the scripts, and learns what needs more than INFO: one exchange. A user who may not do some of this can still
+/// take locks.
+fn prepare(
+    dialogue: &mut Dialogue<'_>,
+    scripts: &Scripts,
+    server: &mut ServerInfo,
+) -> Result<(), SetupError> {
+    let mut commands = vec![
+        script_exists(&scripts.witness.digest),
+        appendfsync(),
+        cmd("TIME"),
+    ];
+    commands.extend(scripts.to_load().map(script_load));
+    let replies = dialogue.exchange("SCRIPT LOAD", &commands)?;
+    // Without a run id nothing ties the witness to this boot.
+    server.witnessed = server.run_id.is_some() && first_is_one(&replies[0]);
+    server.appendfsync = second_text(&replies[1]);
+    server.time_us = time_of(&replies[2]);
+    server.time_at = clock::now();
+    Ok(())
+}
+
+/// Whether messages on this channel will come in between the answers, as RESP3 has it.
+fn subscribe(dialogue: &mut Dialogue<'_>, channel: &str) -> Result<bool, SetupError> {
+    let mut command = cmd("SUBSCRIBE");
+    command.arg(channel);
+    // A success is no answer but a push, a refusal is an answer; the PING's comes behind either.
+    let first = dialogue.first_of("SUBSCRIBE", &[command, cmd("PING")])?;
+    Ok(matches!(first, Value::Push { .. }))
+}
+
+fn script_exists(digest: &str) -> Cmd {
+    let mut command = cmd("SCRIPT");
+    command.arg("EXISTS").arg(digest);
+    command
+}
+
+fn appendfsync() -> Cmd {
+    let mut command = cmd("CONFIG");
+    command.arg("GET").arg("appendfsync");
+    command
+}
+
+fn first_is_one(reply: &Value) -> bool {
+    matches!(reply, Value::Array(items) if matches!(items.first(), Some(Value::Int(1) | Value::Boolean(true))))
+}
+
+fn second_text(reply: &Value) -> Option<String> {
+    reply
+        .as_map_iter()?
+        .next()
+        .and_then(|(_, value)| text_of(value))
+}
+
+/// The answer to TIME, in us since 1970.
+fn time_of(reply: &Value) -> Option<u64> {
+    let Value::Array(items) = reply else {
+        return None;
+    };
+    let number = |index: usize| text_of(items.get(index)?)?.parse::<u64>().ok();
+    Some(number(0)? * 1_000_000 + number(1)?)
 }
 
 fn client_id() -> Cmd {

@@ -32,6 +32,7 @@ static void events(void) {
   CONSTANT(REDLOCK_EVENT_RELEASE);
   CONSTANT(REDLOCK_EVENT_EXTEND);
   CONSTANT(REDLOCK_EVENT_IS_LOCKED);
+  CONSTANT(REDLOCK_EVENT_LOST);
   OFFSET(id);
   OFFSET(status);
   OFFSET(kind);
@@ -39,6 +40,7 @@ static void events(void) {
   OFFSET(error);
   OFFSET(validity_ms);
   OFFSET(value);
+  OFFSET(fence);
   OFFSET(reserved);
 }
 

@@ -11,8 +11,7 @@ static void require(int holds, const char *what, redlock_error *error) {
   if (holds) {
     return;
   }
-  fprintf(stderr, "%s: not so; %s\n", what,
-          error == NULL ? "there was no error" : redlock_error_message(error));
+  fprintf(stderr, "%s: not so; %s\n", what, error == NULL ? "there was no error" : redlock_error_message(error));
   exit(1);
 }
 

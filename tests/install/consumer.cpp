@@ -31,8 +31,7 @@ void require(redlock_status status, redlock_status expected, redlock_error *raw)
   if (status == expected) {
     return;
   }
-  std::string message =
-      std::string(redlock_status_name(status)) + " instead of " + redlock_status_name(expected);
+  std::string message = std::string(redlock_status_name(status)) + " instead of " + redlock_status_name(expected);
   throw std::runtime_error(error ? message + ": " + redlock_error_message(error.get()) : message);
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::builds::Programs;
 use crate::options::Options;
+use crate::python;
 
 /// One program in one role within a scenario.
 pub struct Subject {
@@ -67,8 +68,11 @@ pub fn chosen(options: &Options) -> Vec<Scenario> {
         hung(options, "one-hung", 1),
         hung(options, "two-hung", 2),
         memory(options),
+        safety(options, "safety-one-caller", 1),
+        safety(options, "safety-many-callers", 64),
     ];
     all.into_iter()
+        .chain(python::scenarios(options))
         .filter(|scenario| options.wants(scenario.name))
         .collect()
 }
@@ -209,6 +213,42 @@ fn hung(options: &Options, name: &'static str, nodes: usize) -> Scenario {
     }
 }
 
+/// What fences, the restart guard and keeping each lock alive cost.
+fn safety(options: &Options, name: &'static str, callers: usize) -> Scenario {
+    const PLAIN: &str = "ours, plain";
+    let mut safe = pair(options, "ours", callers);
+    safe.arguments.push("--keep-alive".to_owned());
+    let mut plain = Subject {
+        label: PLAIN,
+        ..pair(options, "ours", callers)
+    };
+    for option in ["fencing=off", "restart_guard=off"] {
+        plain
+            .arguments
+            .extend(words(&["--option", option]));
+    }
+    let fenced = Subject {
+        label: "ours, fences only",
+        ..pair(options, "ours", callers)
+    };
+    let comparisons = match callers {
+        1 => vec![
+            against("p50_us", PLAIN, Some(Target::AtMost(1.05))),
+            against("p50_us", "ours, fences only", None),
+        ],
+        _ => vec![
+            against("pairs_per_s", PLAIN, Some(Target::AtLeast(0.85))),
+            against("cpu_us_per_pair", PLAIN, None),
+            against("pairs_per_s", "ours, fences only", None),
+        ],
+    };
+    Scenario {
+        name,
+        subjects: vec![safe, plain, fenced],
+        comparisons,
+    }
+}
+
 fn memory(options: &Options) -> Scenario {
     let pairs = if options.quick { "100000" } else { "1000000" };
     let subject = Subject {
@@ -242,7 +282,7 @@ fn memory(options: &Options) -> Scenario {
 }
 
 /// A program in the scenario "pair", under its own name, in every round.
-fn pair(options: &Options, program: &'static str, callers: usize) -> Subject {
+pub fn pair(options: &Options, program: &'static str, callers: usize) -> Subject {
     Subject {
         label: program,
         program,
@@ -253,7 +293,8 @@ fn pair(options: &Options, program: &'static str, callers: usize) -> Subject {
     }
 }
 
-fn against(metric: &'static str, other: &'static str, target: Option<Target>) -> Comparison {
+/// One metric, held against another subject's.
+pub fn against(metric: &'static str, other: &'static str, target: Option<Target>) -> Comparison {
     Comparison {
         metric,
         other: Other::Subject(other),

@@ -13,13 +13,23 @@ const LONG: Duration = Duration::from_secs(10);
 /// For servers that never answer.
 const SHORT: Duration = Duration::from_millis(200);
 const SCRIPT: &str = "return 7";
+const MAX_TTL_MS: u64 = 120_000;
+
+fn channel() -> std::sync::Arc<str> {
+    "redlock:test".into()
+}
 
 fn address(url: &str, files: &TlsFiles) -> Address {
     parse(url, files, Protocol::Auto).unwrap()
 }
 
 fn reach(url: &str) -> Result<Established, SetupError> {
-    establish(&address(url, &TlsFiles::default()), LONG, &[SCRIPT], None)
+    establish(
+        &address(url, &TlsFiles::default()),
+        LONG,
+        (MAX_TTL_MS, &channel()),
+        None,
+    )
 }
 
 fn refusal(url: &str) -> SetupError {
@@ -102,16 +112,50 @@ fn an_append_only_file_is_noticed() {
 }
 
 #[test]
-fn scripts_are_loaded() {
+fn scripts_are_loaded_and_bound_to_the_boot() {
     let server = Server::builder().start();
-    let mut found = reach(&server.url()).unwrap();
-    let mut lookup = cmd("SCRIPT");
-    let sha = server.command(&["SCRIPT", "LOAD", SCRIPT]).text();
-    server.command(&["SCRIPT", "FLUSH"]);
-    lookup.arg("EXISTS").arg(&sha);
-    assert_eq!(ask(&mut found.stream, &lookup, 8), b"*1\r\n:0\r\n");
-    let mut again = reach(&server.url()).unwrap();
-    assert_eq!(ask(&mut again.stream, &lookup, 8), b"*1\r\n:1\r\n");
+    let found = reach(&server.url()).unwrap();
+    let digests = [
+        &found.scripts.acquire.digest,
+        &found.scripts.release.digest,
+        &found.scripts.extend.digest,
+    ];
+    for digest in digests {
+        let there = server.command(&["SCRIPT", "EXISTS", digest]);
+        assert_eq!(there.elements()[0].integer(), 1);
+    }
+    server.restart();
+    let again = reach(&server.url()).unwrap();
+    assert_ne!(again.scripts.acquire.digest, found.scripts.acquire.digest);
+}
+
+#[test]
+fn the_witness_of_a_boot_is_found_by_newcomers() {
+    let server = Server::builder().start();
+    let found = reach(&server.url()).unwrap();
+    assert!(!found.server.witnessed);
+    server.command(&["SCRIPT", "LOAD", &found.scripts.witness.text]);
+    assert!(reach(&server.url()).unwrap().server.witnessed);
+    server.restart();
+    assert!(!reach(&server.url()).unwrap().server.witnessed);
+}
+
+#[test]
+fn every_write_is_persisted_only_with_appendfsync_always() {
+    let always = Server::builder()
+        .persistent()
+        .config("appendfsync always")
+        .start();
+    let everysec = Server::builder()
+        .persistent()
+        .config("appendfsync everysec")
+        .start();
+    let persists = |server: &Server| {
+        let found = reach(&server.url()).unwrap();
+        found.server.persists_every_write()
+    };
+    assert!(persists(&always));
+    assert!(!persists(&everysec));
 }
 
 #[test]
@@ -235,16 +279,16 @@ fn dead_stopped_and_silent_servers_are_told_apart() {
     let server = Server::builder().start();
     let there = address(&server.url(), &TlsFiles::default());
     server.stop();
-    let error = establish(&there, SHORT, &[], None).unwrap_err();
+    let error = establish(&there, SHORT, (MAX_TTL_MS, &channel()), None).unwrap_err();
     assert_eq!(error.kind, Status::Timeout);
     server.cont();
     let proxy = Proxy::to(&server);
     proxy.set(Fault::BlackHole);
     let behind = address(&proxy.url(), &TlsFiles::default());
-    let error = establish(&behind, SHORT, &[], None).unwrap_err();
+    let error = establish(&behind, SHORT, (MAX_TTL_MS, &channel()), None).unwrap_err();
     assert_eq!(error.kind, Status::Timeout);
     server.kill();
-    let error = establish(&there, LONG, &[], None).unwrap_err();
+    let error = establish(&there, LONG, (MAX_TTL_MS, &channel()), None).unwrap_err();
     assert_eq!(error.kind, Status::Unreachable);
     assert!(error.message.contains("refused"), "{error:?}");
 }
@@ -271,10 +315,10 @@ fn the_old_connection_is_ended_unless_the_server_is_another() {
         run_id: "0".repeat(40),
         client_id: old.server.client_id.unwrap(),
     };
-    establish(&there, LONG, &[], Some(&superseded)).unwrap();
+    establish(&there, LONG, (MAX_TTL_MS, &channel()), Some(&superseded)).unwrap();
     ping(&mut old);
     superseded.run_id = old.server.run_id.clone().unwrap();
-    let mut new = establish(&there, LONG, &[], Some(&superseded)).unwrap();
+    let mut new = establish(&there, LONG, (MAX_TTL_MS, &channel()), Some(&superseded)).unwrap();
     assert!(old.stream.wait(false, LONG).unwrap());
     assert!(matches!(old.stream.read(&mut [0; 9]), Ok(0) | Err(_)));
     ping(&mut new);
@@ -328,7 +372,7 @@ impl Drop for Vault {
 }
 
 fn reach_with(url: &str, files: &TlsFiles) -> Result<Established, SetupError> {
-    establish(&address(url, files), LONG, &[SCRIPT], None)
+    establish(&address(url, files), LONG, (MAX_TTL_MS, &channel()), None)
 }
 
 /// Some builds of the server have no TLS; then there is nothing to test.

@@ -1,0 +1,507 @@
+//! Operations: attempts, rounds of ballots, what the votes amount to, and what is given back.
+
+use std::sync::Arc;
+
+use super::sockets::mark_dirty;
+use super::{Core, MAX_ROUNDS, NodePlace};
+use crate::clock::{self, MILLISECOND, Nanos};
+use crate::engine::grant::{Grant, Held};
+use crate::engine::nodes::{Availability, Link, MAX_ASKING, Mark, Nodes};
+use crate::engine::operation::{Operation, Phase, Task};
+use crate::engine::slab::Key;
+use crate::engine::ticket::{Outcome, TakenUp};
+use crate::engine::timer::Timer;
+use crate::error::{Error, Status};
+use crate::logic::quorum::{Decision, NodeMask, Tally, Vote};
+use crate::logic::validity;
+use crate::node::command::{Form, Question};
+
+impl Core {
+    pub(super) fn begin(&mut self, operation: Box<Operation>) {
+        if operation.is_awaited() {
+            self.awaited += 1;
+        }
+        let ticket = operation.ticket.clone();
+        let key = self.operations.insert(operation);
+        let taken_up = ticket.map(|ticket| ticket.taken_up(key));
+        if taken_up == Some(TakenUp::Cancelled) {
+            // The request to cancel it was faster than the operation itself.
+            self.stop(key, Status::Cancelled);
+        }
+        self.resume(key);
+    }
+
+    /// Starts an operation's next attempt, or lets it wait for nodes that are about to be there.
+    pub(super) fn resume(&mut self, key: Key) {
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        if operation.phase != Phase::Resting {
+            return;
+        }
+        let place = operation.set.place;
+        let ends_with_factory = matches!(operation.task, Task::Acquire { .. } | Task::IsLocked);
+        if ends_with_factory && operation.set.is_closed() {
+            return self.stop(key, Status::Closed);
+        }
+        let Some(set) = self.sets[place].as_mut() else {
+            return;
+        };
+        let wait_until = match operation.may_wait_for_nodes() {
+            true => worth_waiting_until(set, self.now),
+            false => None,
+        };
+        if let Some(until) = wait_until {
+            set.waiting.push(key);
+            let attempt = operation.attempt;
+            let timer = Timer::Resume {
+                operation: key,
+                attempt,
+            };
+            self.timers.set(until, timer);
+            return;
+        }
+        if operation.takes_turns() {
+            if set.asking >= MAX_ASKING {
+                operation.phase = Phase::Queued;
+                return set.queued.push_back(key);
+            }
+            set.asking += 1;
+        }
+        self.ask_all(key);
+    }
+
+    /// An attempt is decided: the next operation's turn has come.
+    fn turn_over(&mut self, key: Key) {
+        let Some(operation) = self.operations.get(key) else {
+            return;
+        };
+        if operation.phase != Phase::Asking || !operation.takes_turns() {
+            return;
+        }
+        let place = operation.set.place;
+        if let Some(set) = self.sets[place].as_mut() {
+            set.asking -= 1;
+            if !set.queued.is_empty() {
+                self.turns.push(place);
+            }
+        }
+    }
+
+    /// Starts the operations whose turn has come.
+    pub(super) fn start_queued(&mut self) {
+        while let Some(place) = self.turns.pop() {
+            while let Some(key) = self.next_queued(place) {
+                self.ask_all(key);
+            }
+        }
+    }
+
+    fn next_queued(&mut self, place: usize) -> Option<Key> {
+        let set = self.sets[place].as_mut()?;
+        while set.asking < MAX_ASKING {
+            let key = set.queued.pop_front()?;
+            // One that was stopped while it waited is gone, or stays only until a node has answered an earlier attempt.
+            let phase = self.operations.get(key).map(|operation| operation.phase);
+            if phase == Some(Phase::Queued) {
+                set.asking += 1;
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Starts an attempt: all nodes at once.
+    fn ask_all(&mut self, key: Key) {
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        if let Err(error) = operation.begin_attempt(self.now) {
+            return self.end(key, Outcome::Failed(error));
+        }
+        if let Some(set) = self.sets[operation.set.place].as_mut()
+            && set.settings.fencing
+            && matches!(operation.task, Task::Acquire { .. })
+        {
+            operation.propose(set.ballots.propose(self.now));
+        }
+        self.ask_round(key);
+    }
+
+    /// Too low a ballot for some node: proposes a larger one, to all nodes, under the same token.
+    fn propose_again(&mut self, key: Key) {
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        let Task::Acquire {
+            ballot,
+            rounds,
+            least,
+            ..
+        } = operation.task
+        else {
+            return;
+        };
+        if rounds >= MAX_ROUNDS {
+            return self.retry_or(key, |operation| operation.failure(Decision::Refused));
+        }
+        if let Some(set) = self.sets[operation.set.place].as_mut() {
+            let proposal = set.ballots.propose_again(ballot, least, self.now);
+            operation.begin_further_round(proposal, self.now);
+        }
+        self.ask_round(key);
+    }
+
+    /// Asks every node that may be asked; those that can't be are counted right away.
+    fn ask_round(&mut self, key: Key) {
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        let place = operation.set.place;
+        let question = operation.question();
+        let mark = Mark {
+            operation: key,
+            attempt: operation.attempt,
+        };
+        let Some(set) = self.sets[place].as_mut() else {
+            return;
+        };
+        let is_release = question == Question::Release;
+        for (index, node) in set.nodes.iter_mut().enumerate() {
+            if !operation.eligible.contains(index) {
+                let message = "has no part in this lock".into();
+                operation.unavailable(index, Status::Unreachable, &message);
+                continue;
+            }
+            let votes = node.silent_since.is_none() && node.admission.votes(self.now, set.all_new);
+            match &mut node.link {
+                // A release follows its acquire even to a node that is silent, or may not vote.
+                Link::Up(connection) if is_release || votes => {
+                    let (target, token) = (&operation.target, operation.token.as_bytes());
+                    let question = match connection.can_call() {
+                        true => operation.question_to_caller(key),
+                        false => question,
+                    };
+                    connection.ask((mark, question), target, token, Form::Brief, self.now);
+                    operation.asked.insert(index);
+                    operation.open.insert(index);
+                    mark_dirty(&mut self.dirty, &mut node.dirty, (place, index));
+                }
+                _ => {
+                    operation.unavailable(index, node.trouble.0, &node.trouble.1);
+                    if let Task::Release { ttl_ms } = operation.task {
+                        let target = Arc::clone(&operation.target);
+                        node.remember(target, operation.token, ttl_ms, self.now);
+                    }
+                }
+            }
+        }
+        if !operation.asked.is_empty() {
+            let due = self.now + operation.node_timeout();
+            let timer = Timer::NodeTimeout {
+                operation: key,
+                attempt: operation.attempt,
+            };
+            self.timers.set(due, timer);
+        }
+        self.evaluate(key);
+    }
+
+    /// Draws the consequence of the votes so far, if there is one.
+    pub(super) fn evaluate(&mut self, key: Key) {
+        let Some(operation) = self.operations.get(key) else {
+            return;
+        };
+        if operation.phase == Phase::Ended {
+            return self.forget_if_answered(key);
+        }
+        if operation.phase != Phase::Asking {
+            return;
+        }
+        match operation.tally.decision() {
+            Decision::Pending => {}
+            Decision::Won => self.won(key),
+            Decision::TooLow => self.propose_again(key),
+            decision => self.not_won(key, decision),
+        }
+    }
+
+    fn won(&mut self, key: Key) {
+        let Some(operation) = self.operations.get(key) else {
+            return;
+        };
+        let now = clock::now();
+        match &operation.task {
+            Task::Acquire { ttl_ms, ballot, .. } => {
+                let valid_until = validity::valid_until(operation.started, *ttl_ms);
+                if validity::remaining(valid_until, now) == 0 {
+                    let hopeless = validity::remaining(valid_until, operation.started) == 0;
+                    let error = |operation: &Operation| operation.stopped(Status::Expired);
+                    // A TTL that the drift eats up whole is never valid, however often it is tried.
+                    return match hopeless {
+                        true => self.fail(key, error),
+                        false => self.retry_or(key, error),
+                    };
+                }
+                let nodes = operation.may_hold();
+                let grant = Grant::new(operation, (*ballot, *ttl_ms), nodes, valid_until);
+                let grant = Arc::new(grant);
+                if let Some(operation) = self.operations.get_mut(key) {
+                    operation.lock = Arc::downgrade(&grant);
+                }
+                self.end(key, Outcome::Acquired(Held(grant)));
+            }
+            Task::Release { .. } | Task::Reinforce { .. } => self.end(key, Outcome::Released),
+            Task::Extend { grant, ttl_ms } => {
+                let valid_until = validity::valid_until(operation.started, *ttl_ms);
+                let left = validity::remaining(valid_until, now);
+                if left == 0 {
+                    grant.lost();
+                    let error = operation.stopped(Status::Expired);
+                    return self.end(key, Outcome::Failed(error));
+                }
+                grant.extended_until(valid_until, *ttl_ms, operation.turn);
+                let left = left.min(grant.validity());
+                self.end(key, Outcome::Extended(left));
+            }
+            Task::IsLocked => self.end(key, Outcome::Locked(false)),
+        }
+    }
+
+    fn not_won(&mut self, key: Key, decision: Decision) {
+        let Some(operation) = self.operations.get(key) else {
+            return;
+        };
+        match &operation.task {
+            Task::Acquire { .. } => self.retry_or(key, |operation| operation.failure(decision)),
+            Task::IsLocked if decision == Decision::Refused => {
+                self.end(key, Outcome::Locked(true));
+            }
+            Task::Extend { grant, .. } => {
+                if decision == Decision::Refused {
+                    grant.lost();
+                }
+                let error = operation.failure(decision);
+                self.end(key, Outcome::Failed(error));
+            }
+            _ => {
+                let error = operation.failure(decision);
+                self.end(key, Outcome::Failed(error));
+            }
+        }
+    }
+
+    /// An attempt to acquire has failed: gives back what it may have got, then rests for another, or ends.
+    fn retry_or(&mut self, key: Key, error: impl FnOnce(&Operation) -> Error) {
+        self.give_back(key);
+        self.turn_over(key);
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        let time = self.sets[operation.set.place]
+            .as_ref()
+            .map_or(0, |set| set.ballots.time(self.now));
+        let called = operation.called;
+        match operation.rest(self.now, time, rand::random()) {
+            Some(_) if !called.is_empty() => {
+                operation.phase = Phase::Resting;
+                for node in called.iter() {
+                    self.called(key, node);
+                }
+            }
+            Some(until) if until <= self.now => {
+                operation.phase = Phase::Resting;
+                self.resume(key);
+            }
+            Some(until) => {
+                operation.phase = Phase::Resting;
+                let attempt = operation.attempt;
+                let timer = Timer::Resume {
+                    operation: key,
+                    attempt,
+                };
+                self.timers.set(until, timer);
+            }
+            None => {
+                let error = error(operation);
+                operation.phase = Phase::Resting;
+                self.end(key, Outcome::Failed(error));
+            }
+        }
+    }
+
+    /// An acquire has failed for good: gives back what it may have got, and ends.
+    fn fail(&mut self, key: Key, error: impl FnOnce(&Operation) -> Error) {
+        self.give_back(key);
+        if let Some(operation) = self.operations.get(key) {
+            let error = error(operation);
+            self.end(key, Outcome::Failed(error));
+        }
+    }
+
+    /// Releases the present attempt's key wherever it may be. On each connection the release goes behind the acquire,
+    /// and before the next attempt: so a grant that comes late is gone as soon as it lands.
+    fn give_back(&mut self, key: Key) {
+        let Some(operation) = self.operations.get(key) else {
+            return;
+        };
+        let Task::Acquire { ttl_ms, .. } = operation.task else {
+            return;
+        };
+        let nodes = operation.may_hold();
+        if operation.phase != Phase::Asking || nodes.is_empty() {
+            return;
+        }
+        let release = Operation::give_back(
+            Arc::clone(&operation.set),
+            Arc::clone(&operation.target),
+            operation.token,
+            ttl_ms,
+            nodes,
+        );
+        self.begin(Box::new(release));
+    }
+
+    /// Ends an operation that is not decided yet. A release or an extension is not stopped: it is on its way.
+    pub(super) fn stop(&mut self, key: Key, status: Status) {
+        let Some(operation) = self.operations.get(key) else {
+            return;
+        };
+        let can_stop = matches!(operation.task, Task::Acquire { .. } | Task::IsLocked);
+        if operation.phase == Phase::Ended || !can_stop {
+            return;
+        }
+        self.fail(key, |operation| operation.stopped(status));
+    }
+
+    /// Tells the caller. The operation stays until the last node has answered.
+    fn end(&mut self, key: Key, outcome: Outcome) {
+        self.turn_over(key);
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        operation.phase = Phase::Ended;
+        if operation.is_waiting() && matches!(outcome, Outcome::Failed(_)) {
+            self.leave_queue(key);
+        }
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        if operation.is_awaited() {
+            self.awaited -= 1;
+        }
+        if let Some(ticket) = operation.ticket.take() {
+            ticket.complete(outcome);
+        }
+        self.forget_if_answered(key);
+    }
+
+    fn forget_if_answered(&mut self, key: Key) {
+        match self.operations.get(key) {
+            Some(operation) if operation.open.is_empty() => {}
+            _ => return,
+        }
+        if let Some(operation) = self.operations.remove(key)
+            && let Task::Extend { grant, .. } = &operation.task
+            && operation.tally.decision() == Decision::Won
+        {
+            self.reinforce(grant, operation.tally.yes());
+        }
+    }
+
+    /// Takes a lock that was just extended also on the nodes that missed it, or lost it.
+    ///
+    /// This is safe because the extension was won by nodes on which the lock was there without a break: nobody else can
+    /// have a quorum, so what is free elsewhere is nobody's. The new nodes did not count for this extension.
+    fn reinforce(&mut self, grant: &Arc<Grant>, holding: NodeMask) {
+        let Some(set) = self.sets[grant.set.place].as_ref() else {
+            return;
+        };
+        let missing: Vec<_> = set
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(index, node)| {
+                let available = node.availability(self.now, set.all_new);
+                !holding.contains(*index) && matches!(available, Availability::Ready)
+            })
+            .map(|(index, _)| index)
+            .collect();
+        for index in missing {
+            if grant.validity() > 0 && grant.add_node(index) {
+                self.begin(Box::new(Operation::reinforce(grant, index)));
+            }
+        }
+    }
+
+    /// The nodes that have not answered by now are counted as unavailable, and not asked again until they answer. One
+    /// that is busy answering others' questions gets the timeout anew from its last answer: it is not silent, and the
+    /// validity counts from the start in any case.
+    pub(super) fn node_timeout(&mut self, key: Key, attempt: u32) {
+        if !self.is_at(key, attempt) {
+            return;
+        }
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        operation.give_up_uncalled();
+        let (place, open) = (operation.set.place, operation.open);
+        let (timeout, asked_at) = (operation.node_timeout(), operation.asked_at);
+        let waited = (self.now - asked_at) / MILLISECOND;
+        let message = format!("no answer within {waited} ms").into();
+        let mut again = None;
+        for index in open.iter() {
+            let heard = self.last_heard((place, index));
+            match heard.map(|at| at.max(asked_at)) {
+                Some(at) if at + timeout > self.now => again = again.max(Some(at + timeout)),
+                _ => self.overdue(key, (place, index), &message),
+            }
+        }
+        if let Some(at) = again {
+            let timer = Timer::NodeTimeout {
+                operation: key,
+                attempt,
+            };
+            self.timers.set(at, timer);
+        }
+        self.evaluate(key);
+    }
+
+    fn last_heard(&mut self, at: NodePlace) -> Option<Nanos> {
+        self.node(at)?
+            .connection()
+            .map(|connection| connection.last_heard())
+    }
+
+    fn overdue(&mut self, key: Key, at: NodePlace, message: &Arc<str>) {
+        if let Some(operation) = self.operations.get_mut(key) {
+            operation.unavailable(at.1, Status::Timeout, message);
+        }
+        self.fell_silent(at);
+    }
+}
+
+/// Until when an attempt had better wait for nodes that are about to be there: for as long as they could make the
+/// quorum that is missing, and, on first contact, for a moment, so that a new factory's first lock is on all nodes.
+fn worth_waiting_until(set: &Nodes, now: Nanos) -> Option<Nanos> {
+    // All ready is the common case by far.
+    let mut tally = Tally::new(set.nodes.len());
+    let mut hoped_until: Option<Nanos> = None;
+    let mut first_contact = false;
+    for (index, node) in set.nodes.iter().enumerate() {
+        match node.availability(now, set.all_new) {
+            Availability::Ready => tally.record(index, Vote::Yes),
+            Availability::Hoped(until) => {
+                hoped_until = Some(hoped_until.map_or(until, |hoped| hoped.min(until)));
+                first_contact |= !node.contacted;
+                continue;
+            }
+            Availability::Away => tally.record(index, Vote::Unavailable),
+        };
+    }
+    match tally.decision() {
+        Decision::Pending => hoped_until,
+        Decision::Won if first_contact && now < set.grace_until => Some(set.grace_until),
+        _ => None,
+    }
+}

@@ -1,0 +1,257 @@
+//! The sockets: batches out, answers in, and the wait for either.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Registry, Token as PollToken};
+
+use super::{Core, NodePlace};
+use crate::clock::{self, Nanos};
+use crate::engine::nodes::{Link, Mark, Node};
+use crate::engine::operation::Phase;
+use crate::engine::runtime::WAKER;
+use crate::engine::timer::Timer;
+use crate::error::Status;
+use crate::log::{self, Level};
+use crate::logic::quorum::{MAX_NODES, NodeMask};
+use crate::node::command::{Answer, Form, Question};
+use crate::node::connection::Asked;
+
+impl Core {
+    pub(super) fn flush(&mut self) {
+        // A connection that fails here may make others dirty (releases of what it leaves undecided).
+        while let Some((place, index)) = self.dirty.pop() {
+            let Some(node) = self.node((place, index)) else {
+                continue;
+            };
+            node.dirty = false;
+            let Some(connection) = node.connection() else {
+                continue;
+            };
+            if let Err(error) = connection.flush() {
+                self.lose((place, index), &error.to_string(), Status::Unreachable);
+            }
+        }
+    }
+
+    pub(super) fn time_to_wait(&mut self, until: Nanos) -> Option<Duration> {
+        let Core {
+            timers,
+            operations,
+            sets,
+            ..
+        } = self;
+        let next = timers.next(|timer| match *timer {
+            Timer::NodeTimeout { operation, attempt } => operations
+                .get(operation)
+                .is_some_and(|operation| operation.attempt == attempt),
+            Timer::Resume { operation, attempt } | Timer::Look { operation, attempt } => operations
+                .get(operation)
+                .is_some_and(|it| it.attempt == attempt && it.phase == Phase::Resting),
+            Timer::KeepAlive { .. } | Timer::LastCall { .. } => true,
+            Timer::Reconnect { set, node, epoch }
+            | Timer::Witness { set, node, epoch }
+            | Timer::GiveUp { set, node, epoch } => sets
+                .get(set)
+                .and_then(Option::as_ref)
+                .and_then(|set| set.nodes.get(node))
+                .is_some_and(|node| node.epoch == epoch),
+        });
+        let at = next.unwrap_or(Nanos::MAX).min(until);
+        (at != Nanos::MAX).then(|| Duration::from_nanos(at.saturating_sub(clock::now())))
+    }
+
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) {
+        let timeout = match self.runtime.about_to_wait() {
+            true => timeout,
+            false => Some(Duration::ZERO),
+        };
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let polled = self.poll.poll(&mut events, timeout);
+        self.runtime.has_waited();
+        match polled {
+            Ok(()) => {
+                self.now = clock::now();
+                for event in &events {
+                    self.ready(event);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => log::write(Level::Error, || format!("waiting for sockets: {error}")),
+        }
+        self.events = events;
+    }
+
+    fn ready(&mut self, event: &Event) {
+        if event.token() == WAKER {
+            return;
+        }
+        let (place, index) = node_place(event.token());
+        let Some(node) = self
+            .sets
+            .get_mut(place)
+            .and_then(Option::as_mut)
+            .and_then(|set| set.nodes.get_mut(index))
+        else {
+            return;
+        };
+        let Link::Up(connection) = &mut node.link else {
+            return;
+        };
+        let mut answers = std::mem::take(&mut self.answers);
+        let mut calls = std::mem::take(&mut self.calls);
+        let to_the_end = event.is_read_closed() || event.is_error();
+        let mut result = Ok(());
+        if event.is_writable() {
+            result = connection.flush();
+        }
+        if event.is_readable() || to_the_end {
+            result = result.and(connection.receive(to_the_end, self.now, &mut answers, &mut calls));
+        }
+        if !answers.is_empty() {
+            node.silent_since = None;
+        }
+        for (asked, answer) in answers.drain(..) {
+            self.answered((place, index), asked, answer);
+        }
+        self.answers = answers;
+        for text in calls.drain(..) {
+            self.call((place, index), &text);
+        }
+        self.calls = calls;
+        if let Err(error) = result {
+            let reason = match error.kind() {
+                io::ErrorKind::UnexpectedEof => "the server closed it".to_owned(),
+                _ => error.to_string(),
+            };
+            self.lose((place, index), &reason, Status::Unreachable);
+        }
+    }
+
+    fn answered(&mut self, (place, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
+        match (asked.question, answer) {
+            (Question::Identify, answer) => self.identified((place, index), answer),
+            (Question::KeepWitness | Question::Learn { .. } | Question::Leave { .. }, _) => {}
+            (_, Answer::NoScript) => self.meet_unknown_scripts((place, index), asked),
+            (_, answer) => self.count((place, index), asked, answer),
+        }
+    }
+
+    /// Counts a node's answer.
+    fn count(&mut self, (_, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
+        let key = asked.mark.operation;
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        if operation.attempt != asked.mark.attempt {
+            return;
+        }
+        match answer {
+            Answer::Vote(vote) => operation.vote(index, vote),
+            Answer::NeedsBallot(least) => operation.needs_ballot(index, least),
+            Answer::Held {
+                look_after_ms,
+                calls,
+            } => operation.refused_for(index, look_after_ms, calls),
+            Answer::Error(words) => {
+                let words = format!("the server said: {words}").into();
+                operation.unavailable(index, Status::Server, &words);
+            }
+            Answer::NoScript | Answer::Boot(_) | Answer::Done => {}
+        }
+        operation.open = operation.open.without(NodeMask(1 << index));
+        self.evaluate(key);
+    }
+
+    /// The node has not got our scripts. Either its cache was flushed, or another boot or server answers at its address
+    /// now: which one must be known before it may vote.
+    fn meet_unknown_scripts(&mut self, at: NodePlace, asked: Asked<Mark>) {
+        let now = self.now;
+        let Some(node) = self.node(at) else {
+            return;
+        };
+        let Link::Up(connection) = &mut node.link else {
+            return;
+        };
+        node.held.push(asked);
+        if connection.server.run_id.is_none() {
+            // A user who may not ask: there is nothing to compare.
+            return self.ask_held(at);
+        }
+        if node.held.len() == 1 {
+            connection.ask_server((asked.mark, Question::Identify), now);
+            self.has_output(at);
+        }
+    }
+
+    fn identified(&mut self, at: NodePlace, answer: Answer) {
+        let Some(connection) = self.node(at).and_then(Node::connection) else {
+            return;
+        };
+        let known = connection.server.run_id.as_deref();
+        if matches!(&answer, Answer::Boot(run_id) if Some(&**run_id) == known) {
+            return self.ask_held(at);
+        }
+        let reason = "another server, or another start of it, answers at this address now";
+        self.lose(at, reason, Status::Unreachable);
+    }
+
+    /// Asks again what met a flushed script cache, with the scripts' text. Not for a lock that has been given back since:
+    /// that release is on its way already, or has been carried out, and would be overtaken.
+    fn ask_held(&mut self, at @ (place, index): NodePlace) {
+        let Some(set) = self.sets[place].as_mut() else {
+            return;
+        };
+        let node = &mut set.nodes[index];
+        let Link::Up(connection) = &mut node.link else {
+            return;
+        };
+        let mut unwanted = Vec::new();
+        for asked in std::mem::take(&mut node.held) {
+            let Some(operation) = self.operations.get_mut(asked.mark.operation) else {
+                continue;
+            };
+            if operation.attempt != asked.mark.attempt {
+                continue;
+            }
+            if !operation.is_wanted() {
+                let many = operation.target.names().len() > 1;
+                connection.ask_server((Mark::NONE, Question::Learn { many }), self.now);
+                mark_dirty(&mut self.dirty, &mut node.dirty, at);
+                operation.open = operation.open.without(NodeMask(1 << index));
+                unwanted.push(asked.mark.operation);
+                continue;
+            }
+            let (target, token) = (&operation.target, operation.token.as_bytes());
+            let question = (asked.mark, asked.question);
+            connection.ask(question, target, token, Form::Whole, self.now);
+            mark_dirty(&mut self.dirty, &mut node.dirty, at);
+        }
+        for key in unwanted {
+            self.evaluate(key);
+        }
+    }
+}
+
+pub(super) fn mark_dirty(list: &mut Vec<NodePlace>, flag: &mut bool, place: NodePlace) {
+    if !std::mem::replace(flag, true) {
+        list.push(place);
+    }
+}
+fn poll_token((place, index): NodePlace) -> PollToken {
+    PollToken(place * MAX_NODES + index)
+}
+fn node_place(token: PollToken) -> NodePlace {
+    (token.0 / MAX_NODES, token.0 % MAX_NODES)
+}
+pub(super) fn watch(registry: &Registry, fd: RawFd, place: NodePlace) -> io::Result<()> {
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    registry.register(&mut SourceFd(&fd), poll_token(place), interest)
+}
+/// Fails only for a descriptor that is not watched, which is what is wanted.
+pub(super) fn unwatch(registry: &Registry, fd: RawFd) {
+    let _ = registry.deregister(&mut SourceFd(&fd));
+}

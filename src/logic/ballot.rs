@@ -1,0 +1,103 @@
+//! Which ballot to propose: one that every node is likely to accept, and above all that was ever seen.
+//!
+//! A ballot is a hybrid clock in microseconds since 1970: the nodes' own time where that is larger than the highest
+//! ballot known, one more than that otherwise. No safety hangs on the clock; it only makes the first proposal a good
+//! one. The client's wall clock is never asked: a client knows how far each node's clock is from its own steady one.
+
+use crate::clock::Nanos;
+
+/// How far a ballot may be from a node's time, in microseconds; the scripts say the same.
+pub(crate) const WINDOW: u64 = 1_000_000;
+
+/// What a factory knows of ballots.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ballots {
+    /// The highest ballot that was proposed or seen.
+    highest: u64,
+    /// What to add to the steady clock, in microseconds, to get the nodes' time.
+    offset: i64,
+}
+
+impl Ballots {
+    /// The nodes' time less the steady clock's: the median of what the nodes said when they were connected.
+    pub(crate) fn set_offset(&mut self, mut offsets: Vec<i64>) {
+        offsets.sort_unstable();
+        if let Some(median) = offsets.get(offsets.len() / 2) {
+            self.offset = *median;
+        }
+    }
+
+    /// The nodes' time, in us since 1970, as far as it is known.
+    pub(crate) fn time(&self, now: Nanos) -> u64 {
+        ((now / 1000) as i64).saturating_add(self.offset).max(1) as u64
+    }
+
+    /// A fresh ballot.
+    pub(crate) fn propose(&mut self, now: Nanos) -> u64 {
+        self.highest = self.time(now).max(self.highest + 1);
+        self.highest
+    }
+
+    /// A ballot in place of `refused`, of which some node said that it would have `least` or more.
+    ///
+    /// Mostly `least` is a little more than what was refused. Where it is far from it, it is the clock that was wrong:
+    /// then the nodes' time is learnt from it, also downwards, so that the next first proposal is a good one.
+    pub(crate) fn propose_again(&mut self, refused: u64, least: u64, now: Nanos) -> u64 {
+        if refused.abs_diff(least) > WINDOW / 2 {
+            self.offset = least as i64 - (now / 1000) as i64;
+        }
+        self.highest = match least < refused {
+            true => least,
+            false => self.highest.max(least),
+        };
+        self.highest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Nanos = 5_000_000_000;
+
+    proptest! {
+        #[test]
+        fn first_proposals_rise_whatever_the_clock_does(times in proptest::collection::vec(0..u64::MAX / 4, 2..50)) {
+            let mut ballots = Ballots::default();
+            let mut last = 0;
+            for now in times {
+                let ballot = ballots.propose(now);
+                prop_assert!(ballot > last);
+                last = ballot;
+            }
+        }
+
+        #[test]
+        fn a_second_proposal_is_what_the_node_would_have(
+            offset in -1_000_000_000..1_000_000_000i64,
+            least in 1..(1u64 << 53),
+        ) {
+            let mut ballots = Ballots::default();
+            ballots.set_offset(vec![offset]);
+            let refused = ballots.propose(NOW);
+            prop_assert!(ballots.propose_again(refused, least, NOW) >= least);
+        }
+    }
+
+    #[test]
+    fn the_median_of_the_nodes_clocks_counts() {
+        let mut ballots = Ballots::default();
+        ballots.set_offset(vec![9_000_000, 1_000, -7]);
+        assert_eq!(ballots.propose(NOW), 5_001_000);
+    }
+
+    #[test]
+    fn a_clock_that_was_an_hour_ahead_is_put_right() {
+        let mut ballots = Ballots::default();
+        ballots.set_offset(vec![3_600_000_000]);
+        let wrong = ballots.propose(NOW);
+        assert_eq!(ballots.propose_again(wrong, 5_000_000, NOW), 5_000_000);
+        assert!(ballots.propose(NOW + 1_000_000) < 5_000_000 + WINDOW);
+    }
+}
