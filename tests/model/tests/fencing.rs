@@ -53,6 +53,15 @@ fn three_attempts() {
 }
 
 #[test]
+fn three_attempts_of_which_one_proposes_again() {
+    let four = Fencing {
+        proposals: 4,
+        ..fencing(3, 2)
+    };
+    assert_holds("3 attempts, 4 proposals", four);
+}
+
+#[test]
 fn two_attempts_that_propose_again() {
     assert_holds("2 attempts, 2 proposals each", fencing(2, 2));
 }
@@ -60,7 +69,12 @@ fn two_attempts_that_propose_again() {
 #[test]
 fn nodes_that_lose_their_data_and_are_kept_out() {
     // Each node once, or one of them three times.
-    assert_holds("2 attempts, 3 losses, kept out", clocked(BOUNDS, 3));
+    let retention = 2 * BOUNDS.end;
+    let lasting = Bounds {
+        retention,
+        ..BOUNDS
+    };
+    assert_holds("2 attempts, 3 losses, kept out", clocked(lasting, 3));
 }
 
 #[test]
@@ -133,9 +147,11 @@ fn a_node_that_is_kept_out_too_briefly() {
 
 #[test]
 fn keeping_out_without_a_clock_s_bounds() {
+    let end = BOUNDS.kept_out;
     let unbounded = Bounds {
-        ahead: BOUNDS.end,
-        behind: BOUNDS.end,
+        ahead: end,
+        behind: end,
+        end,
         ..BOUNDS
     };
     assert_broken(
