@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cpp;
+use crate::go;
+use crate::node;
 use crate::program::Program;
 use crate::python;
 
@@ -70,6 +72,8 @@ fn build_one(places: &Places, name: &str) -> Result<Program, String> {
         "rslock" => rslock(places),
         "node-redlock" => node_redlock(places),
         "redlock-py" => redlock_py(places),
+        "go" => go::build(places),
+        "node" => node::build(places),
         "cpp" => cpp::build(places),
         "python" => python::build(places),
         _ => Err("nobody knows how to build it".to_owned()),
