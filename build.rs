@@ -4,9 +4,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// The files of the C ABI, in the order that the header has.
-const FFI: [&str; 12] = [
+const FFI: [&str; 13] = [
     "status", "version", "error", "options", "factory", "blocking", "lock", "queue", "submit",
-    "holder", "log", "string",
+    "holder", "thread", "log", "string",
 ];
 
 const SONAME: &str = "libredlock.so.0";

@@ -816,8 +816,9 @@ redlock_status redlock_queue_new(struct redlock_queue **out,
 /**
  * Gives a file descriptor that is readable while events wait in a queue: for poll, epoll, kqueue and event loops.
  *
- * Only wait for it to be readable; do not read, write or close it. It belongs to the queue and is closed by
- * redlock_queue_free(). When it is readable, take events by redlock_queue_next() with a timeout of 0. Does not block; any
+ * Only wait for it to be readable; do not write or close it. It belongs to the queue and is closed by redlock_queue_free().
+ * When it is readable, take events by redlock_queue_next() with a timeout of 0. It is the reading end of a pipe. An event loop
+ * that cannot wait without reading may read a duplicate of it, if it then takes all events that there are. Does not block; any
  * thread.
  *
  * @param queue the queue
@@ -1094,6 +1095,16 @@ redlock_status redlock_holder_keep_alive(struct redlock_holder *holder,
  * @param holder the holder, or NULL
  */
 void redlock_holder_free(struct redlock_holder *holder);
+
+/**
+ * Has every handle that the calling thread makes or receives from now on freed when the thread ends.
+ *
+ * For threads that can be ended without a last word of their own code, such as the workers of a language's runtime: locks that
+ * they hold are released, what they were about to acquire is not won for nobody, and connections are closed. Only for threads
+ * that share no handles with others. The end of the main thread is that of the process, where nothing is freed. Does not
+ * block; any thread. The end of the thread may take as long as redlock_factory_free().
+ */
+void redlock_free_at_thread_end(void);
 
 /**
  * Sets the function that receives the log, for the whole process. Without one the library is silent.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -260,61 +260,41 @@ fn cancelled_outcome() -> Outcome {
     ))
 }
 
-/// A descriptor that is readable while it is raised: an eventfd on Linux, a pipe elsewhere.
+/// A descriptor that is readable while it is raised. A pipe, which every event loop takes: libuv's, for one, refuses an eventfd.
+///
+/// Such loops can't merely wait for a descriptor, they read it too. That does no harm: `raise` comes with every event that meets
+/// an empty queue, so whoever reads has only to take all events there are.
 struct Signal {
     read: OwnedFd,
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     write: OwnedFd,
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-impl Signal {
-    fn new() -> io::Result<Signal> {
-        // SAFETY: the call takes no pointers; a non-negative result is a descriptor that nobody else owns.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let read = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Signal { read })
-    }
-
-    fn write_end(&self) -> RawFd {
-        self.read.as_raw_fd()
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
 impl Signal {
     fn new() -> io::Result<Signal> {
         let (read, write) = io::pipe()?;
         let (read, write) = (OwnedFd::from(read), OwnedFd::from(write));
         for fd in [read.as_raw_fd(), write.as_raw_fd()] {
             // SAFETY: both descriptors are open and ours.
-            unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) };
+            if unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
         }
         Ok(Signal { read, write })
     }
 
-    fn write_end(&self) -> RawFd {
-        self.write.as_raw_fd()
-    }
-}
-
-impl Signal {
     fn fd(&self) -> RawFd {
         self.read.as_raw_fd()
     }
 
     fn raise(&self) {
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: eight bytes that live through the call. It cannot block, and a full descriptor is readable already.
-        unsafe { libc::write(self.write_end(), one.as_ptr().cast(), one.len()) };
+        // SAFETY: one byte that lives through the call. It cannot block, and a full pipe is readable already.
+        unsafe { libc::write(self.write.as_raw_fd(), [1u8].as_ptr().cast(), 1) };
     }
 
+    /// Takes the one byte that a raise left, if nobody else has read it.
     fn clear(&self) {
-        let mut count = [0u8; 8];
-        // SAFETY: room for eight bytes that lives through the call, which cannot block.
-        unsafe { libc::read(self.fd(), count.as_mut_ptr().cast(), count.len()) };
+        let mut byte = [0u8; 1];
+        // SAFETY: room for one byte that lives through the call, which cannot block.
+        unsafe { libc::read(self.fd(), byte.as_mut_ptr().cast(), 1) };
     }
 }

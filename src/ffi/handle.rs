@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::arguments::null;
 use super::atfork;
 use super::registry::Registry;
+use super::thread;
 use crate::{Error, Result, Status};
 
 /// An object that C holds by an opaque pointer.
@@ -21,7 +22,10 @@ pub(super) trait Handle: Send + Sync + Sized + 'static {
 pub(super) fn publish<T: Handle>(object: T) -> Result<*mut T::Opaque> {
     atfork::prepare_for_forks()?;
     match T::registry().insert(object) {
-        Some(handle) => Ok(handle as *mut T::Opaque),
+        Some(handle) => {
+            thread::made(handle);
+            Ok(handle as *mut T::Opaque)
+        }
         None => Err(Error::new(
             Status::System,
             format!("too many {} handles are in use", T::NAME),
@@ -42,6 +46,11 @@ pub(super) fn find<T: Handle>(pointer: *const T::Opaque, parameter: &str) -> Res
 /// Takes the object from C: the handle is invalid from now on. `None` for NULL and for whatever is no live handle.
 pub(super) fn take<T: Handle>(pointer: *mut T::Opaque) -> Option<Arc<T>> {
     T::registry().remove(pointer as usize)
+}
+
+/// Whether a number is a live handle of this type.
+pub(super) fn is_live<T: Handle>(handle: usize) -> bool {
+    T::registry().get(handle).is_some()
 }
 
 fn unknown<T: Handle>(handle: usize, parameter: &str) -> Error {

@@ -26,4 +26,5 @@ mod queue;
 mod status;
 mod string;
 mod submit;
+mod thread;
 mod version;

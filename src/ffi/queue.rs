@@ -81,8 +81,9 @@ pub unsafe extern "C" fn redlock_queue_new(
 
 /// Gives a file descriptor that is readable while events wait in a queue: for poll, epoll, kqueue and event loops.
 ///
-/// Only wait for it to be readable; do not read, write or close it. It belongs to the queue and is closed by
-/// redlock_queue_free(). When it is readable, take events by redlock_queue_next() with a timeout of 0. Does not block; any
+/// Only wait for it to be readable; do not write or close it. It belongs to the queue and is closed by redlock_queue_free().
+/// When it is readable, take events by redlock_queue_next() with a timeout of 0. It is the reading end of a pipe. An event loop
+/// that cannot wait without reading may read a duplicate of it, if it then takes all events that there are. Does not block; any
 /// thread.
 ///
 /// @param queue the queue

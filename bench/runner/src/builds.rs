@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::program::Program;
+use crate::python;
 
 /// The programs by the names that the table uses: `ours`, `floor` and the peers.
 pub type Programs = BTreeMap<&'static str, Program>;
@@ -68,6 +69,7 @@ fn build_one(places: &Places, name: &str) -> Result<Program, String> {
         "rslock" => rslock(places),
         "node-redlock" => node_redlock(places),
         "redlock-py" => redlock_py(places),
+        "python" => python::build(places),
         _ => Err("nobody knows how to build it".to_owned()),
     }
 }
@@ -77,13 +79,7 @@ fn floor(places: &Places) -> Result<Program, String> {
 }
 
 fn ours(places: &Places) -> Result<Program, String> {
-    let lib_dir = match &places.lib_dir {
-        Some(given) => given.clone(),
-        None => build_library(places)?,
-    };
-    let lib_dir = lib_dir
-        .canonicalize()
-        .map_err(|error| format!("{}: {error}", lib_dir.display()))?;
+    let lib_dir = library(places)?;
     let lib_dir = lib_dir.display();
     let flags = [
         format!("-I{}", places.root.join("include").display()),
@@ -92,6 +88,17 @@ fn ours(places: &Places) -> Result<Program, String> {
         "-lredlock".to_owned(),
     ];
     compile(places, "ours", &flags)
+}
+
+/// The directory of the library that is measured, which is built unless one was given.
+pub fn library(places: &Places) -> Result<PathBuf, String> {
+    let lib_dir = match &places.lib_dir {
+        Some(given) => given.clone(),
+        None => build_library(places)?,
+    };
+    lib_dir
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", lib_dir.display()))
 }
 
 /// Builds the release library; returns its directory.
@@ -168,12 +175,8 @@ fn node_redlock(places: &Places) -> Result<Program, String> {
 }
 
 fn redlock_py(places: &Places) -> Result<Program, String> {
-    let venv = places.out.join("venv");
-    let python = venv.join("bin/python");
+    let python = python::environment(places)?;
     let directory = places.bench("peers/redlock-py");
-    if !python.exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    }
     run(Command::new(&python)
         .args([
             "-m",
@@ -189,12 +192,13 @@ fn redlock_py(places: &Places) -> Result<Program, String> {
     })
 }
 
-fn text(path: &Path) -> String {
+/// A path as a word of a command.
+pub fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
 /// Runs a build step; on failure the error is what it complained about.
-fn run(command: &mut Command) -> Result<(), String> {
+pub fn run(command: &mut Command) -> Result<(), String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
         .output()

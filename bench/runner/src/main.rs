@@ -5,6 +5,7 @@ mod docs;
 mod machine;
 mod options;
 mod program;
+mod python;
 mod records;
 mod rounds;
 mod scenarios;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::builds::Programs;
 use crate::options::Options;
+use crate::python;
 
 /// One program in one role within a scenario.
 pub struct Subject {
@@ -71,6 +72,7 @@ pub fn chosen(options: &Options) -> Vec<Scenario> {
         safety(options, "safety-many-callers", 64),
     ];
     all.into_iter()
+        .chain(python::scenarios(options))
         .filter(|scenario| options.wants(scenario.name))
         .collect()
 }
@@ -280,7 +282,7 @@ fn memory(options: &Options) -> Scenario {
 }
 
 /// A program in the scenario "pair", under its own name, in every round.
-fn pair(options: &Options, program: &'static str, callers: usize) -> Subject {
+pub fn pair(options: &Options, program: &'static str, callers: usize) -> Subject {
     Subject {
         label: program,
         program,
@@ -291,7 +293,8 @@ fn pair(options: &Options, program: &'static str, callers: usize) -> Subject {
     }
 }
 
-fn against(metric: &'static str, other: &'static str, target: Option<Target>) -> Comparison {
+/// One metric, held against another subject's.
+pub fn against(metric: &'static str, other: &'static str, target: Option<Target>) -> Comparison {
     Comparison {
         metric,
         other: Other::Subject(other),

@@ -1,0 +1,237 @@
+"use strict";
+// A set of nodes from which locks are taken.
+
+const { native } = require("./native.js");
+const { current } = require("./queue.js");
+const { check: checkStatus, elsewhere, err, out, takeFailure, takeString } = require("./results.js");
+const { ContendedError, localError, toError, typeError } = require("./errors.js");
+const { Status } = require("./status.js");
+const { withOptions } = require("./options.js");
+const { makeLock } = require("./lock.js");
+const { makeReentrant } = require("./reentrant.js");
+const check = require("./arguments.js");
+
+/** @typedef {ReturnType<typeof makeLock>} Lock */
+
+const DEFAULT_TTL = 10_000;
+
+class Factory {
+  #handle;
+  /** @type {Promise<void> | undefined} */
+  #closed;
+
+  /**
+   * @param {string | URL | readonly (string | URL)[]} [urls]
+   * @param {object} [options]
+   */
+  constructor(urls, options = {}) {
+    const nodes = check.urls(urls);
+    withOptions(options, (handle) => checkStatus(native.factory_new(nodes, nodes.length, handle, out, err)));
+    this.#handle = out[0];
+    forgotten.register(this, this.#handle, this);
+  }
+
+  /**
+   * @param {string | readonly string[]} resource
+   * @param {object} [options]
+   */
+  async acquire(resource, options) {
+    return this.#acquire(check.resources(resource), acquireOptions(options));
+  }
+
+  /**
+   * @param {string | readonly string[]} resource
+   * @param {object} [options]
+   */
+  async tryAcquire(resource, options) {
+    const settings = { ...acquireOptions(check.settings(options, TRY)), wait: 0 };
+    try {
+      return await this.#acquire(check.resources(resource), settings);
+    } catch (error) {
+      if (error instanceof ContendedError) {
+        return null;
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * @param {string | readonly string[]} resource
+   * @param {unknown} optionsOrWork
+   * @param {unknown} [maybeWork]
+   */
+  async using(resource, optionsOrWork, maybeWork) {
+    const [options, work] = typeof optionsOrWork === "function" ? [{}, optionsOrWork] : [optionsOrWork, maybeWork];
+    if (typeof work !== "function") {
+      throw typeError(`work must be a function, not ${check.describe(work)}`);
+    }
+    const settings = acquireOptions(options, true);
+    const lock = await this.#acquire(check.resources(resource), settings);
+    let result;
+    try {
+      result = await work(lock);
+    } catch (error) {
+      // The work's own error is the one to tell; what the release says of a lost lock would hide it.
+      await lock[Symbol.asyncDispose]().catch(() => {});
+      throw error;
+    }
+    await lock[Symbol.asyncDispose]();
+    return result;
+  }
+
+  /**
+   * @param {string | readonly string[]} resource
+   * @param {object} [options]
+   */
+  reentrant(resource, options) {
+    const names = check.resources(resource);
+    const settings = acquireOptions(options);
+    return makeReentrant(names, (signal = settings.signal) => this.#acquire(names, { ...settings, signal }));
+  }
+
+  /**
+   * @param {string} resource
+   * @param {object} [options]
+   */
+  async isLocked(resource, options) {
+    const name = check.resource(resource);
+    const signal = check.signal(check.settings(options, ASK).signal);
+    const { value } = await this.#run(signal, (queue, id) =>
+      native.submit_is_locked(this.#handle, name, queue, id, err),
+    );
+    return value === 1;
+  }
+
+  async check() {
+    this.#mustBeOpen();
+    const [report, failure] = [new BigUint64Array(1), new BigUint64Array(1)];
+    const status = await elsewhere(native.factory_check, this.#handle, report, failure);
+    if (status !== 0) {
+      throw toError(takeFailure(failure[0]));
+    }
+    return takeString(report[0]).trimEnd().split("\n");
+  }
+
+  async vouch() {
+    this.#mustBeOpen();
+    const failure = new BigUint64Array(1);
+    if ((await elsewhere(native.factory_vouch, this.#handle, failure)) !== 0) {
+      throw toError(takeFailure(failure[0]));
+    }
+  }
+
+  close() {
+    if (this.#closed === undefined) {
+      forgotten.unregister(this);
+      this.#closed = elsewhere(native.factory_free, this.#handle);
+    }
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.close();
+  }
+
+  /**
+   * @param {string[]} names
+   * @param {AcquireSettings} settings
+   */
+  async #acquire(names, { ttl, wait, signal, keepAlive }) {
+    const ended = await this.#run(signal, (queue, id) =>
+      names.length === 1
+        ? native.submit_acquire(this.#handle, names[0], ttl, wait, queue, id, err)
+        : native.submit_acquire_many(this.#handle, names, names.length, ttl, wait, queue, id, err),
+    );
+    const lock = makeLock(ended.lock, names, ended.fence);
+    if (keepAlive) {
+      await keepOrRelease(lock);
+    }
+    return lock;
+  }
+
+  /**
+   * Runs an operation that a signal can cancel.
+   *
+   * @param {AbortSignal | undefined} signal
+   * @param {(queue: bigint, id: number) => number} begin
+   */
+  async #run(signal, begin) {
+    this.#mustBeOpen();
+    signal?.throwIfAborted();
+    const queue = current();
+    const id = queue.nextId();
+    const ending = queue.run(id, begin);
+    const cancel = () => queue.cancel(id);
+    signal?.addEventListener("abort", cancel);
+    const ended = await ending;
+    signal?.removeEventListener("abort", cancel);
+    if (signal?.aborted) {
+      // It may have aborted just after the lock was won; freeing gives that back.
+      native.lock_free(ended.lock);
+      throw signal.reason;
+    }
+    if (ended.failure !== null) {
+      throw toError(ended.failure);
+    }
+    return ended;
+  }
+
+  #mustBeOpen() {
+    if (this.#closed !== undefined) {
+      throw localError(Status.CLOSED, "the factory is closed");
+    }
+  }
+}
+
+/**
+ * @typedef {object} AcquireSettings
+ * @property {number} ttl
+ * @property {number} wait
+ * @property {AbortSignal | undefined} signal
+ * @property {boolean} keepAlive
+ */
+
+/**
+ * @param {unknown} options
+ * @param {boolean} [keptByDefault]
+ * @returns {AcquireSettings}
+ */
+function acquireOptions(options, keptByDefault = false) {
+  const settings = check.settings(options, ACQUIRE);
+  const { ttl = DEFAULT_TTL, wait = Number.POSITIVE_INFINITY, signal, keepAlive = keptByDefault } = settings;
+  return {
+    ttl: check.ttl(ttl),
+    wait: check.wait(wait),
+    signal: check.signal(signal),
+    keepAlive: check.flag(keepAlive, "keepAlive"),
+  };
+}
+
+/**
+ * Keeps a lock alive that was just taken. One that cannot be kept is not given to anybody.
+ *
+ * @param {Lock} lock
+ */
+async function keepOrRelease(lock) {
+  try {
+    lock.keepAlive();
+  } catch (error) {
+    await lock.release().catch(() => {});
+    throw error;
+  }
+}
+
+const ACQUIRE = ["ttl", "wait", "keepAlive", "signal"];
+const TRY = ["ttl", "keepAlive", "signal"];
+const ASK = ["signal"];
+
+/**
+ * Factories that nobody can use any more. Freeing one may wait for the nodes.
+ *
+ * @type {FinalizationRegistry<bigint>}
+ */
+const forgotten = new FinalizationRegistry((handle) => {
+  elsewhere(native.factory_free, handle).catch(() => {});
+});
+
+module.exports = { Factory };

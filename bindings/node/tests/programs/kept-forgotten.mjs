@@ -1,0 +1,31 @@
+// Two kept locks to which nothing refers; somebody listens to the loss of one of them.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { Factory } from "libredlock";
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc");
+const factory = new Factory(process.env.REDLOCK_TEST_URLS.split(","));
+const [resource] = process.argv.slice(2);
+const [forgotten, listened] = [`${resource}:forgotten`, `${resource}:listened`];
+
+await factory.acquire(forgotten, { ttl: 30_000, keepAlive: true });
+let heard = false;
+await (async () => {
+  const lock = await factory.acquire(listened, { ttl: 2000, keepAlive: true });
+  lock.signal.addEventListener("abort", () => {
+    heard = true;
+  });
+})();
+
+while (await factory.isLocked(forgotten)) {
+  collect();
+  await sleep(5);
+}
+console.log("the forgotten one is free");
+if (await factory.isLocked(listened)) console.log("the other one is held");
+await factory.close();
+while (!heard) await sleep(5);
+console.log("and its loss is heard of");

@@ -1,0 +1,168 @@
+"""The constants of the `redlock` package, and what its blocking and its asyncio lock have in common."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Generic, Iterable, TypeVar
+
+from . import _nodes
+from ._abandoned import abandon
+from ._arguments import Milliseconds, Options, Resource, count_of, delay_of, names_of, ttl_of, wait_of
+from ._connections import settings_of, shared
+from ._nodes import ConnectionDetail
+from .errors import ExpiredError, InvalidArgumentError, RedLockError, ReleasedError
+from .held import BaseHeldLock
+
+if TYPE_CHECKING:
+    from .factory import BaseFactory
+
+#: How often a failed acquire is tried again.
+DEFAULT_RETRY_TIMES = 3
+#: The longest rest between two tries, in ms.
+DEFAULT_RETRY_DELAY = 200
+#: The TTL of a lock, in ms.
+DEFAULT_TTL = 100000
+#: The share of the TTL by which clocks may be apart; 2 ms are added.
+CLOCK_DRIFT_FACTOR = 0.01
+
+Held = TypeVar("Held", bound=BaseHeldLock)
+
+
+class BaseLock(Generic[Held]):
+    """What is locked, how, and on which nodes. The attributes may be changed; the next acquire goes by them."""
+
+    #: What is locked.
+    resource: Resource
+    #: How often a failed acquire is tried again.
+    retry_times: int
+    #: The longest rest between two tries, in ms.
+    retry_delay: Milliseconds
+    #: After this time, in ms, the nodes free the lock by themselves.
+    ttl: Milliseconds
+    #: For each node the redis-py client that was given for it, or its address as a `redlock.Node`.
+    redis_nodes: list[Any]
+    #: How many nodes have to grant the lock.
+    quorum: int
+    #: The factory that the lock was made by, or None.
+    factory: BaseFactory | None = None
+    #: Why the last acquire failed, or why the last release was not heard by a quorum; None when all went well.
+    last_error: RedLockError | None = None
+
+    # Class attributes, for the sake of subclasses and tests that keep __init__ from running.
+    _held: Held | None = None
+    _acquired_before = False
+
+    def __init__(
+        self,
+        resource: Resource,
+        connection_details: Iterable[ConnectionDetail] | None = None,
+        retry_times: int = DEFAULT_RETRY_TIMES,
+        retry_delay: Milliseconds = DEFAULT_RETRY_DELAY,
+        ttl: Milliseconds = DEFAULT_TTL,
+        *,
+        options: Options | None = None,
+        factory: BaseFactory | None = None,
+    ) -> None:
+        names_of(resource), count_of(retry_times, "retry_times"), delay_of(retry_delay), ttl_of(ttl)
+        self.resource, self.retry_times, self.retry_delay, self.ttl = resource, retry_times, retry_delay, ttl
+        self.factory = factory
+        if factory is None:
+            parsed = _nodes.parse(connection_details)
+            self._connections = shared(parsed.urls, settings_of(parsed, options))
+            self.redis_nodes = parsed.nodes
+        elif connection_details is not None or options is not None:
+            raise TypeError("a factory has its connection details and options already")
+        else:
+            self._connections = factory._connections
+            self.redis_nodes = factory.redis_nodes
+        self.quorum = len(self.redis_nodes) // 2 + 1
+
+    @property
+    def validity(self) -> float:
+        """The time in ms for which the lock is still proven held; 0.0 when it is not held."""
+        held = self._held
+        return 0.0 if held is None else held.validity
+
+    @property
+    def fence(self) -> int:
+        """The fencing token of the held lock, as `redlock.HeldLock.fence` describes it; 0 when it is not held."""
+        held = self._held
+        return 0 if held is None else held.fence
+
+    @property
+    def fences(self) -> tuple[int, ...]:
+        """The fencing tokens of all resources; empty when the lock is not held."""
+        held = self._held
+        return () if held is None else held.fences
+
+    @property
+    def lock_key(self) -> str | None:
+        """The owner token, which is the value of the key in Redis; None when the lock is not held."""
+        held = self._held
+        return None if held is None else held.token
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lock was acquired, not released, and can no longer be proven held."""
+        held = self._held
+        return held is not None and held.lost
+
+    def __repr__(self) -> str:
+        held = self._held
+        return f"<{type(self).__qualname__} {self.resource!r}, {'not held' if held is None else repr(held)}>"
+
+    def __del__(self) -> None:
+        held = self._held
+        if held is not None:
+            abandon(held)
+
+    def _holding(self) -> Held:
+        """The held lock, for what needs one."""
+        held = self._held
+        if held is None:
+            raise ReleasedError(f"the lock on {self.resource!r} is not held")
+        return held
+
+    def _no_longer_held(self) -> Held | None:
+        """What a release has to give back."""
+        if not self._acquired_before:
+            raise ReleasedError(f"the lock on {self.resource!r} was never acquired")
+        held, self._held = self._held, None
+        return held
+
+    def _failed(self, error: RedLockError) -> None:
+        # The traceback would keep its frames alive, and this object by them.
+        self.last_error = error.with_traceback(None)
+        self._acquired_before = True
+
+    def _won(self, held: Held) -> None:
+        self._held = held
+        self.last_error = None
+        self._acquired_before = True
+
+    def _still_held(self) -> bool:
+        """Whether one who has acquired the lock may acquire it once more."""
+        if not self.lost:
+            return True
+        self._failed(ExpiredError(f"the lock on {self.resource!r} was lost, and its outer holder does not know yet"))
+        return False
+
+    def _refusal(self) -> RedLockError:
+        """The exception that a ``with`` statement meets when the lock cannot be had."""
+        error = RedLockError("failed to acquire lock")
+        reason = self.last_error
+        if reason is not None:
+            error.status, error.nodes = reason.status, reason.nodes
+        return error
+
+    def _tries(self, blocking: bool, timeout: float | None) -> list[tuple[float, int]]:
+        """What an acquire does: how many seconds to rest, and then for how many ms to try; perhaps again."""
+        if not blocking:
+            if timeout != -1:
+                raise InvalidArgumentError("a timeout is for an acquire that blocks")
+            return [(0.0, 0)]
+        if timeout != -1:
+            return [(0.0, wait_of(timeout))]
+        longest = delay_of(self.retry_delay) / 1000
+        again = count_of(self.retry_times, "retry_times")
+        return [(0.0, 0), *((random.uniform(0, longest), 0) for _ in range(again))]

@@ -1,0 +1,257 @@
+"""Connection details: what redis-py's users write is honoured or refused, and never changed."""
+
+from __future__ import annotations
+
+import copy
+import ssl
+import tempfile
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+import redis
+import redis.asyncio
+from helpers import Nodes, Server, free_port
+
+from redlock import InvalidArgumentError, Node, NoQuorumError, RedLock, RedLockFactory
+from redlock._nodes import parse
+
+WAYS: list[tuple[Any, str]] = [
+    ({}, "redis://localhost:6379/0"),
+    ({"host": "h"}, "redis://h:6379/0"),
+    ({"host": "h", "port": 7000, "db": 3}, "redis://h:7000/3"),
+    ({"host": "h", "port": "7000", "db": "3"}, "redis://h:7000/3"),
+    ({"host": "::1", "port": 7000}, "redis://[::1]:7000/0"),
+    ({"host": "h", "password": "p@:/?#%"}, "redis://:p%40%3A%2F%3F%23%25@h:6379/0"),
+    ({"host": "h", "username": "u", "password": "p"}, "redis://u:p@h:6379/0"),
+    ({"host": "h", "username": None, "password": None, "ssl": False}, "redis://h:6379/0"),
+    ({"host": "h", "ssl": True}, "rediss://h:6379/0"),
+    ({"host": "h", "protocol": 3}, "redis://h:6379/0?protocol=resp3"),
+    ({"unix_socket_path": "/tmp/a b"}, "unix:///tmp/a%20b?db=0"),
+    ({"unix_socket_path": "/s", "db": 2, "username": "u", "password": "p&"}, "unix:///s?db=2&user=u&pass=p%26"),
+    ({"host": "h", "decode_responses": True, "encoding": "latin-1", "max_connections": 9}, "redis://h:6379/0"),
+    ({"host": "h", "retry_on_timeout": False, "health_check_interval": 0}, "redis://h:6379/0"),
+    ({"url": "redis://u:p@h:7000/3"}, "redis://u:p@h:7000/3"),
+    ({"url": "redis://h/3", "db": 1}, "redis://h:6379/3"),
+    ({"url": "redis://h", "db": 1, "password": "p"}, "redis://:p@h:6379/1"),
+    ({"url": "redis://h?db=4"}, "redis://h:6379/4"),
+    ({"url": "rediss://u:p%40@h:7000/1", "decode_responses": True}, "rediss://u:p%40@h:7000/1"),
+    ({"url": "unix://u:p@/s?db=2"}, "unix:///s?db=2&user=u&pass=p"),
+    ({"url": "unix:///s?db=2&user=u&pass=p"}, "unix:///s?db=2&user=u&pass=p"),
+    ("redis://h:7000/3", "redis://h:7000/3"),
+    (redis.Redis(host="h", port=7000, db=3), "redis://h:7000/3"),
+    (redis.Redis(host="h", username="u", password="p"), "redis://u:p@h:6379/0"),
+    (redis.Redis.from_url("redis://u:p%2F@h:7000/3"), "redis://u:p%2F@h:7000/3"),
+    (redis.Redis(unix_socket_path="/s", db=2), "unix:///s?db=2"),
+    (redis.Redis(host="h", ssl=True), "rediss://h:6379/0"),
+    (redis.asyncio.Redis(host="h", port=7000), "redis://h:7000/0"),
+]
+
+
+@pytest.mark.parametrize(("detail", "url"), WAYS)
+def test_ways_to_say_a_node(detail: Any, url: str) -> None:
+    parsed = parse([detail])
+    # Which version of the protocol a client of redis-py speaks by itself depends on redis-py's.
+    protocol = f"{'&' if '?' in url else '?'}protocol=resp"
+    assert parsed.urls[0] in (url, f"{url}{protocol}2", f"{url}{protocol}3")
+
+
+def test_nothing_stands_for_this_machine() -> None:
+    assert parse(None).urls == ("redis://127.0.0.1:6379/0",)
+
+
+OPTIONS: list[tuple[dict[str, Any], dict[str, str]]] = [
+    ({"socket_timeout": 0.25}, {"node_timeout_ms": "250"}),
+    ({"socket_connect_timeout": 2}, {"connect_timeout_ms": "2000"}),
+    ({"url": "redis://h?socket_timeout=1.5"}, {"node_timeout_ms": "1500"}),
+    (
+        {"ssl": True, "ssl_ca_certs": Path("/ca"), "ssl_certfile": "/cert", "ssl_keyfile": "/key"},
+        {"tls_ca_file": "/ca", "tls_cert_file": "/cert", "tls_key_file": "/key"},
+    ),
+    ({"url": "rediss://h?ssl_ca_certs=/ca&ssl_cert_reqs=required&ssl_check_hostname=true"}, {"tls_ca_file": "/ca"}),
+    ({"ssl": True, "ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}, {}),
+]
+
+
+@pytest.mark.parametrize(("detail", "options"), OPTIONS)
+def test_arguments_that_are_options_of_the_factory(detail: dict[str, Any], options: dict[str, str]) -> None:
+    assert parse([detail]).options == options
+
+
+REFUSED: list[tuple[Any, type[Exception], str]] = [
+    ({"hots": "h"}, TypeError, "hots"),
+    ({"host": 17}, TypeError, "host"),
+    ({"host": "h/evil"}, ValueError, "host"),
+    ({"host": ""}, ValueError, "host"),
+    ({"port": "many"}, ValueError, "port"),
+    ({"port": 0}, ValueError, "port"),
+    ({"port": 1.5}, TypeError, "port"),
+    ({"db": -1}, ValueError, "db"),
+    ({"ssl": "yes"}, TypeError, "ssl"),
+    ({"username": "u"}, ValueError, "password"),
+    ({"password": b"\xff"}, ValueError, "UTF-8"),
+    ({"password": "a\0"}, ValueError, "NUL"),
+    ({"ssl": True, "ssl_cert_reqs": "none"}, ValueError, "ssl_cert_reqs"),
+    ({"ssl": True, "ssl_check_hostname": False}, ValueError, "ssl_check_hostname"),
+    ({"ssl": True, "ssl_ca_data": "..."}, ValueError, "ssl_ca_data"),
+    ({"client_name": "me"}, ValueError, "client_name"),
+    ({"retry_on_timeout": True}, ValueError, "retry_on_timeout"),
+    ({"health_check_interval": 30}, ValueError, "health_check_interval"),
+    ({"socket_keepalive": True}, ValueError, "socket_keepalive"),
+    ({"socket_timeout": 0}, ValueError, "socket_timeout"),
+    ({"socket_timeout": "1"}, TypeError, "socket_timeout"),
+    ({"protocol": 4}, ValueError, "protocol"),
+    ({"unix_socket_path": "/s", "host": "h"}, ValueError, "unix_socket_path"),
+    ({"url": 17}, TypeError, "url"),
+    ({"url": "http://h"}, ValueError, "scheme"),
+    ({"url": "h:6379"}, ValueError, "scheme"),
+    ({"url": "redis://"}, ValueError, "host"),
+    ({"url": "redis://h:port"}, ValueError, "port"),
+    ({"url": "redis://h:port?db=1"}, ValueError, "malformed"),
+    ({"url": "redis://h?no_such=1"}, TypeError, "no_such"),
+    ({"url": "redis://h?socket_timeout=soon"}, ValueError, "socket_timeout"),
+    (17, TypeError, "int"),
+    (None, TypeError, "NoneType"),
+    (b"redis://h", TypeError, "bytes"),
+]
+
+
+@pytest.mark.parametrize(("detail", "kind", "says"), REFUSED)
+def test_what_cannot_be_honoured_is_an_error(detail: Any, kind: type[Exception], says: str) -> None:
+    with pytest.raises(kind, match=says):
+        RedLockFactory([detail])
+
+
+def test_an_error_names_the_item() -> None:
+    with pytest.raises(TypeError, match=r"connection_details\[1\].*hots"):
+        RedLock("any", [{"host": "h"}, {"hots": "h"}])
+
+
+@pytest.mark.parametrize(
+    ("details", "kind"),
+    [([], ValueError), ({"host": "h"}, TypeError), ("redis://h", TypeError), (17, TypeError), ([{}, {}], ValueError)],
+)
+def test_the_list_itself(details: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        RedLockFactory(details)
+
+
+def test_nodes_that_ask_for_different_options() -> None:
+    with pytest.raises(InvalidArgumentError, match="node_timeout_ms"):
+        RedLockFactory([{"host": "a", "socket_timeout": 1}, {"host": "b", "socket_timeout": 2}])
+
+
+def test_options_by_name_come_before_those_of_the_details(nodes: Nodes) -> None:
+    details = [{**detail, "socket_timeout": 1} for detail in nodes.details]
+    with pytest.raises(InvalidArgumentError, match="node_timeout_ms"):
+        RedLockFactory(details, options={"node_timeout_ms": 0})
+
+
+def test_details_are_not_changed(nodes: Nodes, name: str) -> None:
+    details = [{**detail, "decode_responses": True} for detail in nodes.details]
+    before = copy.deepcopy(details)
+    for _ in range(2):
+        with RedLock(name, details):
+            assert nodes.holders(name) >= nodes.quorum
+    with RedLockFactory(details) as factory, factory.create_lock(name):
+        assert nodes.holders(name) >= nodes.quorum
+    assert details == before
+
+
+def test_details_may_be_an_iterator(nodes: Nodes, name: str) -> None:
+    with RedLock(name, iter(nodes.details)) as validity:
+        assert validity > 0
+
+
+def test_host_and_port(nodes: Nodes, name: str) -> None:
+    places = [url.rpartition("/")[2].split(":") for url in nodes.urls]
+    with RedLock(name, [{"host": host, "port": int(port), "db": 0} for host, port in places]):
+        assert nodes.holders(name) >= nodes.quorum
+
+
+def test_clients_of_redis_py(nodes: Nodes, name: str) -> None:
+    with RedLockFactory(nodes.clients) as factory, factory.create_lock(name) as validity:
+        assert validity > 0
+        assert factory.redis_nodes == nodes.clients
+        assert nodes.holders(name) >= nodes.quorum
+
+
+def test_nodes_are_shown_without_passwords() -> None:
+    node = RedLock("any", [{"host": "h", "username": "me", "password": "secret"}]).redis_nodes[0]
+    assert isinstance(node, Node)
+    assert (node.address, repr(node)) == ("redis://h:6379/0", "Node('redis://h:6379/0')")
+
+
+SECRETS = ["redis://:secret@h:port", "redis://:sec?ret@h:port", "redis://me:secret@h?no_such=1", "unix://:secret@/s?x=1"]
+
+
+@pytest.mark.parametrize("url", SECRETS)
+def test_errors_show_no_passwords(url: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as failure:
+        RedLockFactory([{"url": url}])
+    assert "sec" not in str(failure.value)
+
+
+# ---- servers with passwords, sockets and TLS ----
+
+
+def test_a_password(name: str) -> None:
+    with Server("--requirepass", "p@ss:/?#word") as server:
+        server.wait(password="p@ss:/?#word")
+        details = [{"host": server.host, "port": server.port, "password": "p@ss:/?#word"}]
+        with RedLock(name, details) as validity:
+            assert validity > 0
+        with RedLockFactory([{"host": server.host, "port": server.port, "password": "wrong"}]) as factory:
+            with pytest.raises(NoQuorumError) as failure:
+                factory.acquire(name, ttl=1_000, timeout=0)
+            assert "wrong" not in failure.value.nodes[0].message.split()
+
+
+def test_a_user(name: str) -> None:
+    with Server("--user", "me", "on", ">secret", "~*", "&*", "+@all") as server:
+        details = {"host": server.host, "port": server.port, "username": "me", "password": "secret", "db": 2}
+        server.wait(username="me", password="secret")
+        with RedLock(name, [details]):
+            assert redis.Redis(**details).exists(name)  # type: ignore[arg-type]
+
+
+def test_a_unix_socket(name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/a socket"
+        with Server("--unixsocket", path) as server:
+            server.wait()
+            with RedLock(name, [{"unix_socket_path": path, "db": 1}]) as validity:
+                assert validity > 0
+            with RedLock(name, [redis.Redis(unix_socket_path=path)]) as validity:
+                assert validity > 0
+
+
+@pytest.fixture(scope="module")
+def certificates() -> Iterator[dict[str, str]]:
+    trustme = pytest.importorskip("trustme", reason="makes the certificates")
+    with tempfile.TemporaryDirectory() as folder:
+        authority = trustme.CA()
+        paths = {name: f"{folder}/{name}.pem" for name in ("ca", "cert", "key")}
+        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        authority.cert_pem.write_to_path(paths["ca"])
+        certificate.cert_chain_pems[0].write_to_path(paths["cert"])
+        certificate.private_key_pem.write_to_path(paths["key"])
+        yield paths
+
+
+def test_tls(name: str, certificates: dict[str, str]) -> None:
+    ca, cert, key = certificates["ca"], certificates["cert"], certificates["key"]
+    port = free_port()
+    tls = ["--tls-port", str(port), "--tls-ca-cert-file", ca, "--tls-cert-file", cert, "--tls-key-file", key]
+    arguments = {"ssl": True, "ssl_ca_certs": ca, "ssl_certfile": cert, "ssl_keyfile": key}
+    with Server("--port", "0", *tls, port=port) as server:
+        server.wait(**arguments)
+        details: dict[str, Any] = {"host": "localhost", "port": port, **arguments}
+        with RedLock(name, [details]) as validity:
+            assert validity > 0
+        with RedLock(name, [redis.Redis(**details)]) as validity:
+            assert validity > 0
+        with RedLock(name, [{"url": f"rediss://localhost:{port}", **arguments, "ssl": None}]) as validity:
+            assert validity > 0
+        stranger = {"host": "localhost", "port": port, "ssl": True}
+        assert not RedLock(name, [stranger], retry_times=0).acquire()
