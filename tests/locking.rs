@@ -1,5 +1,7 @@
 //! What a lock does on five healthy masters: taken, refused, extended, asked for, released.
 
+mod common;
+
 use std::time::Duration;
 
 use redlock::{Factory, Status, Wait};
@@ -9,7 +11,7 @@ const TTL: Duration = Duration::from_secs(20);
 
 fn five() -> (Cluster, Factory) {
     let cluster = Cluster::start(5);
-    let factory = Factory::new(&cluster.urls()).unwrap();
+    let factory = common::factory(&cluster);
     (cluster, factory)
 }
 

@@ -79,8 +79,6 @@ pub(crate) struct Operation {
     pub(crate) task: Task,
     pub(crate) target: Arc<Target>,
     pub(crate) token: Token,
-    /// The lock that it is about, or that came of it.
-    pub(crate) lock: Weak<Grant>,
     pub(crate) phase: Phase,
     pub(crate) attempt: u32,
     /// When the present attempt's first command was packed; its validity counts from there.
@@ -97,6 +95,8 @@ pub(crate) struct Operation {
     pub(crate) asked: NodeMask,
     pub(crate) open: NodeMask,
     pub(crate) tally: Tally,
+    /// What an acquire won, or a reinforcement is for.
+    pub(crate) grant: Weak<Grant>,
     notes: Vec<Note>,
 }
 
@@ -115,7 +115,6 @@ impl Operation {
             task,
             target,
             token,
-            lock: Weak::new(),
             phase: Phase::Resting,
             attempt: 0,
             started: 0,
@@ -126,6 +125,7 @@ impl Operation {
             asked: NodeMask::default(),
             open: NodeMask::default(),
             tally: Tally::new(nodes),
+            grant: Weak::new(),
             notes: Vec::new(),
         }
     }
@@ -178,6 +178,7 @@ impl Operation {
         };
         let mut operation = Operation::on_grant(grant, None, task);
         operation.eligible = NodeMask(1 << node);
+        operation.grant = Arc::downgrade(grant);
         operation
     }
 
@@ -208,9 +209,7 @@ impl Operation {
 
     fn on_grant(grant: &Arc<Grant>, ticket: Option<Arc<Ticket>>, task: Task) -> Operation {
         let (set, target) = (Arc::clone(&grant.set), Arc::clone(&grant.target));
-        let mut operation = Operation::new(set, ticket, task, target, grant.token);
-        operation.lock = Arc::downgrade(grant);
-        operation
+        Operation::new(set, ticket, task, target, grant.token)
     }
 
     /// Asks whether a resource is locked, by anyone.
@@ -244,14 +243,6 @@ impl Operation {
     /// Whether it takes its turn when many operations ask at once. What goes back goes back at once.
     pub(crate) fn takes_turns(&self) -> bool {
         self.ticket.is_some()
-    }
-
-    /// Whether a node that could not carry out its question is to be asked again. A lock is taken only while votes are
-    /// counted, or while it is held.
-    pub(crate) fn is_wanted(&self) -> bool {
-        let takes = matches!(self.task, Task::Acquire { .. } | Task::Reinforce { .. });
-        let is_held = || self.lock.upgrade().is_some_and(|it| !it.is_released());
-        !takes || self.phase == Phase::Asking || is_held()
     }
 
     /// How long the nodes have to answer.
@@ -344,6 +335,18 @@ impl Operation {
                 status,
                 message,
             });
+        }
+    }
+
+    /// Whether this question of the present attempt may still be asked of a node that has not carried it out. A lock
+    /// that was given back, or whose attempt was, may not be taken any more: its release may have been there.
+    pub(crate) fn still_asks(&self, question: Question) -> bool {
+        match question {
+            Question::Acquire { .. } if self.phase != Phase::Asking => self
+                .grant
+                .upgrade()
+                .is_some_and(|grant| !grant.is_released()),
+            _ => true,
         }
     }
 

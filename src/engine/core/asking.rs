@@ -242,7 +242,7 @@ impl Core {
                 let grant = Grant::new(operation, (*ballot, *ttl_ms), nodes, valid_until);
                 let grant = Arc::new(grant);
                 if let Some(operation) = self.operations.get_mut(key) {
-                    operation.lock = Arc::downgrade(&grant);
+                    operation.grant = Arc::downgrade(&grant);
                 }
                 self.end(key, Outcome::Acquired(Held(grant)));
             }

@@ -190,8 +190,7 @@ impl Core {
         self.lose(at, reason, Status::Unreachable);
     }
 
-    /// Asks again what met a flushed script cache, with the scripts' text. Not for a lock that has been given back since:
-    /// that release is on its way already, or has been carried out, and would be overtaken.
+    /// Asks again what met a flushed script cache, with the scripts' text.
     fn ask_held(&mut self, at @ (place, index): NodePlace) {
         let Some(set) = self.sets[place].as_mut() else {
             return;
@@ -200,7 +199,7 @@ impl Core {
         let Link::Up(connection) = &mut node.link else {
             return;
         };
-        let mut unwanted = Vec::new();
+        let mut dropped = Vec::new();
         for asked in std::mem::take(&mut node.held) {
             let Some(operation) = self.operations.get_mut(asked.mark.operation) else {
                 continue;
@@ -208,12 +207,13 @@ impl Core {
             if operation.attempt != asked.mark.attempt {
                 continue;
             }
-            if !operation.is_wanted() {
+            if !operation.still_asks(asked.question) {
+                // The script itself is wanted there all the same, or this node would never take part again.
                 let many = operation.target.names().len() > 1;
                 connection.ask_server((Mark::NONE, Question::Learn { many }), self.now);
                 mark_dirty(&mut self.dirty, &mut node.dirty, at);
                 operation.open = operation.open.without(NodeMask(1 << index));
-                unwanted.push(asked.mark.operation);
+                dropped.push(asked.mark.operation);
                 continue;
             }
             let (target, token) = (&operation.target, operation.token.as_bytes());
@@ -221,7 +221,7 @@ impl Core {
             connection.ask(question, target, token, Form::Whole, self.now);
             mark_dirty(&mut self.dirty, &mut node.dirty, at);
         }
-        for key in unwanted {
+        for key in dropped {
             self.evaluate(key);
         }
     }
