@@ -48,6 +48,11 @@
  * TIME. Durations are milliseconds. A lock's validity is measured on a clock that goes on while the machine sleeps and does not
  * follow changes of the time of day.
  *
+ * LOSS. A lock can end before it is released: a process is paused for longer than the TTL, or masters lose their data. So do what
+ * the lock is for within redlock_lock_validity_ms(); redlock_lock_keep_alive() prolongs that for as long as the lock can be proven
+ * held, and reports its loss before it ends. What must be right in any case, sends redlock_lock_fence() along with each write, and
+ * has the storage refuse a number below the highest that it has seen.
+ *
  * FORK. A child process can use its parent's factories and options: the factories open connections of their own. Locks, holders
  * and queues stay with the parent: in the child they answer REDLOCK_ERR_FORKED, and to free them there releases nothing.
  *

@@ -8,6 +8,7 @@ mod asking;
 mod keeping;
 mod links;
 mod sockets;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -94,6 +95,7 @@ pub(crate) struct Core {
     awaited: u64,
     requests: Vec<Request>,
     answers: Vec<(Asked<Mark>, Answer)>,
+    calls: Vec<Vec<u8>>,
     /// Numbers the connections and the attempts at them, over all nodes.
     epochs: u32,
     now: Nanos,
@@ -114,6 +116,7 @@ impl Core {
             awaited: 0,
             requests: Vec::new(),
             answers: Vec::new(),
+            calls: Vec::new(),
             epochs: 0,
             now: clock::now(),
         }
@@ -251,6 +254,11 @@ impl Core {
             match timer {
                 Timer::NodeTimeout { operation, attempt } => self.node_timeout(operation, attempt),
                 Timer::Resume { operation, attempt } => {
+                    if self.is_at(operation, attempt) && self.may_look(operation, attempt) {
+                        self.resume(operation);
+                    }
+                }
+                Timer::Look { operation, attempt } => {
                     if self.is_at(operation, attempt) {
                         self.resume(operation);
                     }

@@ -23,8 +23,11 @@ pub(crate) struct Kept {
     pub(crate) grant: Weak<Grant>,
     /// Which call to keep the lock alive this is.
     pub(crate) call: u32,
-    pub(crate) ttl_ms: u64,
     pub(crate) notice: Notice,
+    /// When there is something to do next; a timer that is due before is an old one.
+    pub(crate) due: Nanos,
+    /// Whether an extension is under way.
+    pub(crate) asking: bool,
 }
 
 impl Notice {
@@ -37,16 +40,22 @@ impl Notice {
     }
 }
 
-/// When a lock is extended for the first time: at up to a third of its TTL, spread out, so that many locks that were
-/// taken at once are not extended at once.
-pub(crate) fn first_after(ttl_ms: u64, random: u64) -> Nanos {
-    let third = ttl_ms * MILLISECOND / 3;
-    third - ((u128::from(random) * u128::from(third / 4)) >> 64) as Nanos
+/// In how long a lock is to be extended of whose validity so much is left: when a third of its TTL has passed.
+pub(crate) fn next_after(ttl_ms: u64, validity: Nanos) -> Nanos {
+    validity.saturating_sub(ttl_ms * MILLISECOND / 3 * 2)
 }
 
-/// When it is extended again after a success.
-pub(crate) fn next_after(ttl_ms: u64) -> Nanos {
-    ttl_ms * MILLISECOND / 3
+/// The same for the first time: a little earlier, so that many locks that were taken at once are not extended at once.
+pub(crate) fn first_after(ttl_ms: u64, validity: Nanos, random: u64) -> Nanos {
+    let after = next_after(ttl_ms, validity);
+    after - ((u128::from(random) * u128::from(after / 4)) >> 64) as Nanos
+}
+
+/// How long an extension may take that begins with so much validity left, until the lock is given up.
+pub(crate) fn patience(ttl_ms: u64, validity: Nanos) -> Nanos {
+    validity
+        .saturating_sub(notice_time(ttl_ms))
+        .max(validity / 2)
 }
 
 /// When it is tried again after a failure that may pass.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::grant::Grant;
 use super::nodes::NodeSet;
+use super::slab::Key;
 use super::ticket::Ticket;
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{Error, NodeReport, Result, Status};
 use crate::logic::backoff::Backoff;
-use crate::logic::quorum::{self, Decision, NodeMask, Tally, Vote};
+use crate::logic::quorum::{self, Decision, MAX_NODES, NodeMask, Tally, Vote};
 use crate::logic::validity;
 use crate::node::command::Question;
 use crate::node::target::Target;
@@ -18,6 +19,9 @@ use crate::token::Token;
 /// How long an operation rests after a split vote, at first and at most: rivals are about to give back what they got,
 /// which takes them a round trip or two.
 const SPLIT_REST: (Nanos, Nanos) = (MILLISECOND / 4, 8 * MILLISECOND);
+
+/// How often a waiter looks although it was not called, in case a call was lost.
+pub(crate) const LOOK_INTERVAL: Nanos = 1_000 * MILLISECOND;
 
 /// What an operation wants of its resource.
 pub(crate) enum Task {
@@ -30,6 +34,11 @@ pub(crate) enum Task {
         least: u64,
         /// The end of the wait budget.
         give_up_at: Nanos,
+        /// When it began to wait in the queue, in us since 1970 by the nodes' clocks; 0 before that.
+        arrival: u64,
+        /// After how many ms a look is worth while, by what the nodes that refused said; and whether their holder calls.
+        look_after_ms: u64,
+        calls: bool,
         /// Rests after a refusal by a holder.
         held: Backoff,
         /// Rests after a vote that nobody won.
@@ -79,6 +88,8 @@ pub(crate) struct Operation {
     pub(crate) task: Task,
     pub(crate) target: Arc<Target>,
     pub(crate) token: Token,
+    /// The lock that it is about, or that came of it.
+    pub(crate) lock: Weak<Grant>,
     pub(crate) phase: Phase,
     pub(crate) attempt: u32,
     /// When the present attempt's first command was packed; its validity counts from there.
@@ -95,8 +106,10 @@ pub(crate) struct Operation {
     pub(crate) asked: NodeMask,
     pub(crate) open: NodeMask,
     pub(crate) tally: Tally,
-    /// What an acquire won, or a reinforcement is for.
-    pub(crate) grant: Weak<Grant>,
+    /// This attempt asks only the nodes that called.
+    pub(crate) gathering: bool,
+    /// Nodes that called while the attempt was on that they had refused.
+    pub(crate) called: NodeMask,
     notes: Vec<Note>,
 }
 
@@ -115,6 +128,7 @@ impl Operation {
             task,
             target,
             token,
+            lock: Weak::new(),
             phase: Phase::Resting,
             attempt: 0,
             started: 0,
@@ -125,7 +139,8 @@ impl Operation {
             asked: NodeMask::default(),
             open: NodeMask::default(),
             tally: Tally::new(nodes),
-            grant: Weak::new(),
+            gathering: false,
+            called: NodeMask::default(),
             notes: Vec::new(),
         }
     }
@@ -148,6 +163,9 @@ impl Operation {
             ballot: 0,
             rounds: 0,
             least: 0,
+            arrival: 0,
+            look_after_ms: 0,
+            calls: true,
             give_up_at,
             held,
             split: Backoff::new(SPLIT_REST.0, SPLIT_REST.1),
@@ -178,7 +196,6 @@ impl Operation {
         };
         let mut operation = Operation::on_grant(grant, None, task);
         operation.eligible = NodeMask(1 << node);
-        operation.grant = Arc::downgrade(grant);
         operation
     }
 
@@ -209,7 +226,9 @@ impl Operation {
 
     fn on_grant(grant: &Arc<Grant>, ticket: Option<Arc<Ticket>>, task: Task) -> Operation {
         let (set, target) = (Arc::clone(&grant.set), Arc::clone(&grant.target));
-        Operation::new(set, ticket, task, target, grant.token)
+        let mut operation = Operation::new(set, ticket, task, target, grant.token);
+        operation.lock = Arc::downgrade(grant);
+        operation
     }
 
     /// Asks whether a resource is locked, by anyone.
@@ -223,10 +242,66 @@ impl Operation {
     pub(crate) fn question(&self) -> Question {
         match self.task {
             Task::Acquire { ttl_ms, ballot, .. } => Question::Acquire { ttl_ms, ballot },
+            // Without a ballot: the lock has its fence. With that a node that lost the lock, but remembers the fence,
+            // would take this for a message that came twice.
             Task::Reinforce { ttl_ms } => Question::Acquire { ttl_ms, ballot: 0 },
             Task::Release { .. } => Question::Release,
             Task::Extend { ttl_ms, .. } => Question::Extend { ttl_ms },
             Task::IsLocked => Question::IsFree,
+        }
+    }
+
+    /// What a node is asked that can call its waiters.
+    pub(crate) fn question_to_caller(&self, key: Key) -> Question {
+        match self.task {
+            Task::Acquire {
+                ttl_ms,
+                ballot,
+                arrival: arrival @ 1..,
+                ..
+            } => Question::AcquireOrWait {
+                ttl_ms,
+                ballot,
+                waiter: key.number(),
+                arrival,
+            },
+            _ => self.question(),
+        }
+    }
+
+    /// Whether it waits in the queue.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.task, Task::Acquire { arrival: 1.., .. })
+    }
+
+    /// Whether it joins the queue when it is refused.
+    fn may_wait(&self) -> bool {
+        self.set.settings.fair && self.target.names().len() == 1
+    }
+
+    /// A node refused, and has put it into the queue.
+    pub(crate) fn refused_for(&mut self, node: usize, after_ms: u64, holder_calls: bool) {
+        if !self.tally.record(node, Vote::No) {
+            return;
+        }
+        if let Task::Acquire {
+            look_after_ms,
+            calls,
+            ..
+        } = &mut self.task
+        {
+            *look_after_ms = after_ms.max(*look_after_ms);
+            *calls &= holder_calls;
+        }
+    }
+
+    /// When the holder's time is over, as far as is known.
+    pub(crate) fn worth_a_look_at(&self) -> Nanos {
+        match self.task {
+            Task::Acquire { look_after_ms, .. } => self
+                .asked_at
+                .saturating_add(clock::from_ms(look_after_ms.saturating_add(1))),
+            _ => 0,
         }
     }
 
@@ -243,6 +318,14 @@ impl Operation {
     /// Whether it takes its turn when many operations ask at once. What goes back goes back at once.
     pub(crate) fn takes_turns(&self) -> bool {
         self.ticket.is_some()
+    }
+
+    /// Whether a node that could not carry out its question is to be asked again. A lock is taken only while votes are
+    /// counted, or while it is held.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let takes = matches!(self.task, Task::Acquire { .. } | Task::Reinforce { .. });
+        let is_held = || self.lock.upgrade().is_some_and(|it| !it.is_released());
+        !takes || self.phase == Phase::Asking || is_held()
     }
 
     /// How long the nodes have to answer.
@@ -266,7 +349,18 @@ impl Operation {
             self.turn = grant.begin_extension(validity::valid_until(now, *ttl_ms));
         }
         self.started = now;
+        self.gathering = false;
+        self.called = NodeMask::default();
         self.earlier = NodeMask::default();
+        if let Task::Acquire {
+            look_after_ms,
+            calls,
+            ..
+        } = &mut self.task
+        {
+            *look_after_ms = 0;
+            *calls = true;
+        }
         self.begin_round(now);
         Ok(())
     }
@@ -338,16 +432,16 @@ impl Operation {
         }
     }
 
-    /// Whether this question of the present attempt may still be asked of a node that has not carried it out. A lock
-    /// that was given back, or whose attempt was, may not be taken any more: its release may have been there.
-    pub(crate) fn still_asks(&self, question: Question) -> bool {
-        match question {
-            Question::Acquire { .. } if self.phase != Phase::Asking => self
-                .grant
-                .upgrade()
-                .is_some_and(|grant| !grant.is_released()),
-            _ => true,
+    /// Nodes that have not called in time do not count any more, in an attempt that waits for their calls.
+    pub(crate) fn give_up_uncalled(&mut self) {
+        if !self.gathering {
+            return;
         }
+        let message = "did not offer the lock in time".into();
+        for node in self.open.without(self.asked).iter() {
+            self.unavailable(node, Status::Unanswered, &message);
+        }
+        self.open = NodeMask(self.open.0 & self.asked.0);
     }
 
     /// The nodes that may hold this attempt's key: all that were asked and have not refused.
@@ -356,10 +450,14 @@ impl Operation {
     }
 
     /// How long an acquire rests before its next attempt, `None` when its budget is spent.
-    pub(crate) fn rest(&mut self, now: Nanos, random: u64) -> Option<Nanos> {
-        let is_split = self.tally.decision() == Decision::Refused && self.tally.is_split();
+    pub(crate) fn rest(&mut self, now: Nanos, time_us: u64, random: u64) -> Option<Nanos> {
+        let is_refused = self.tally.decision() == Decision::Refused;
+        let is_split = is_refused && self.tally.is_split();
+        let (may_wait, look_at) = (self.may_wait(), self.worth_a_look_at());
         let Task::Acquire {
             give_up_at,
+            arrival,
+            calls,
             held,
             split,
             ..
@@ -370,13 +468,23 @@ impl Operation {
         if now >= *give_up_at {
             return None;
         }
-        let rest = if is_split {
-            split.next(random)
-        } else {
+        if !is_split {
             split.reset();
-            held.next(random)
+        }
+        let until = if is_refused && may_wait && *arrival == 0 {
+            // Into the queue, at once.
+            *arrival = time_us;
+            now
+        } else if is_split {
+            now + split.next(random)
+        } else if is_refused && may_wait && *calls {
+            held.reset();
+            let jitter = (u128::from(random) * u128::from(LOOK_INTERVAL / 4)) >> 64;
+            look_at.clamp(now + MILLISECOND, now + LOOK_INTERVAL + jitter as Nanos)
+        } else {
+            now + held.next(random)
         };
-        Some((now + rest).min(*give_up_at))
+        Some(until.min(*give_up_at))
     }
 
     /// The error for a failure that is not any node's doing.
@@ -387,11 +495,20 @@ impl Operation {
     /// The error for an attempt that the votes decided.
     pub(crate) fn failure(&self, decision: Decision) -> Error {
         let status = match (decision, &self.task) {
-            (Decision::NoQuorum, _) => Status::NoQuorum,
+            (Decision::NoQuorum | Decision::TooLow, _) => Status::NoQuorum,
             (_, Task::Acquire { .. } | Task::IsLocked) => Status::Contended,
-            (_, _) => Status::Expired,
+            (_, _) if self.is_gone() => Status::Expired,
+            (_, _) => Status::NoQuorum,
         };
         self.stopped(status)
+    }
+
+    /// Whether a lock, by what the nodes said, can't be on a quorum of them any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        let nodes = self.set.addresses.len();
+        let all = NodeMask(u64::MAX >> (MAX_NODES - nodes));
+        let possible = NodeMask(self.eligible.0 & all.0).without(self.tally.no());
+        possible.len() < quorum::quorum(nodes)
     }
 
     /// What failed, why, and what to do.
@@ -403,6 +520,13 @@ impl Operation {
             Status::Contended => format!(
                 "{verb} {resource} failed: it is locked by another owner ({} of {nodes} nodes refused)",
                 self.tally.no().len()
+            ),
+            Status::NoQuorum if self.tally.decision() == Decision::TooLow => format!(
+                "{verb} {resource} failed: no ballot suits {needed} of {nodes} nodes, because their clocks are more than a second apart; set them alike, or do without fences"
+            ),
+            Status::NoQuorum if nodes - self.notes.len() >= needed => format!(
+                "{verb} {resource} failed: only {} of {nodes} nodes agreed, {needed} are needed",
+                self.tally.yes().len()
             ),
             Status::NoQuorum => format!(
                 "{verb} {resource} failed: only {} of {nodes} nodes could vote, {needed} are needed",
@@ -481,7 +605,7 @@ impl Operation {
                 }
             }
         } else if self.tally.low().contains(node) {
-            (Status::Ok, "granted with too low a ballot; given back")
+            (Status::Ok, "granted, but not with this ballot; given back")
         } else {
             (Status::Unanswered, Status::Unanswered.message())
         };

@@ -8,7 +8,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{Error, Result, Status};
 use crate::fork;
 use crate::log::{self, Level};
+use crate::token::Token;
 
 /// The poll token of the wake-up from other threads; nodes count up from 0.
 pub(crate) const WAKER: PollToken = PollToken(usize::MAX);
@@ -50,6 +51,8 @@ pub(crate) struct Runtime {
     stand_by_over: Condvar,
     /// Wakes whoever drives from waiting for sockets.
     waker: Waker,
+    /// Where the waiters of this process are called, on every node.
+    pub(crate) channel: Arc<str>,
     places: Mutex<Places>,
     /// Operations under way that somebody waits for.
     pub(crate) awaited: Gauge,
@@ -183,6 +186,8 @@ impl Runtime {
         let poll = Poll::new().map_err(|error| refused("descriptor for polling", error))?;
         let waker = Waker::new(poll.registry(), WAKER)
             .map_err(|error| refused("descriptor for waking", error))?;
+        let name = Token::generate()
+            .map_err(|error| refused("random bytes", io::Error::other(error.to_string())))?;
         let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
             core: OnceCell::new(),
             mailbox: Mutex::new(Mailbox {
@@ -195,6 +200,7 @@ impl Runtime {
             }),
             stand_by_over: Condvar::new(),
             waker,
+            channel: format!("redlock:{}", name.as_str()).into(),
             places: Mutex::default(),
             awaited: Gauge::default(),
             last_return: AtomicU64::new(0),

@@ -8,11 +8,39 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// The key as one number, for the wire.
+    pub(crate) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The key of a number that came back.
+    pub(crate) fn from_number(number: u64) -> Key {
+        Key {
+            index: number as u32,
+            generation: (number >> 32) as u32,
+        }
+    }
+
     /// No entry's key.
     pub(crate) const NONE: Key = Key {
         index: u32::MAX,
         generation: u32::MAX,
     };
+}
+
+impl Key {
+    /// The key as one number.
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The key of that number.
+    pub(crate) fn from_bits(bits: u64) -> Key {
+        Key {
+            index: bits as u32,
+            generation: (bits >> 32) as u32,
+        }
+    }
 }
 
 struct Slot<T> {

@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     NodeTimeout { operation: Key, attempt: u32 },
     /// An operation has rested, or waited for nodes, long enough after this attempt.
     Resume { operation: Key, attempt: u32 },
+    /// The holder of a lock that an operation waits for should be gone by now.
+    Look { operation: Key, attempt: u32 },
     /// A node's back-off is over.
     Reconnect { set: usize, node: usize, epoch: u32 },
     /// A connection to a node has lived for as long as the restart guard demands.

@@ -1,17 +1,30 @@
 //! What is asked of a node on the hot path, how it is put on the wire, and how the answer becomes a vote.
 
+use std::sync::Arc;
+
 use super::resp::{self, Reply};
 use super::target::Target;
+use crate::clock::{MILLISECOND, Nanos};
 use crate::logic::quorum::Vote;
 
-/// For how long a node remembers the highest ballot of a resource after its last grant, in ms: a day.
-const BALLOT_RETENTION_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long a waiter that was called may take to take the lock, in ms: a few round trips, and time to be scheduled.
+pub(crate) const GRACE: Nanos = 25 * MILLISECOND;
+const GRACE_MS: &str = "25";
 
 /// A question about the resources of one lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// Take the lock for this owner, for `ttl_ms`, if it is free; with a ballot, 0 for none.
     Acquire { ttl_ms: u64, ballot: u64 },
+    /// The same, and join the queue if it is not free, as this waiter that arrived then (us since 1970).
+    AcquireOrWait {
+        ttl_ms: u64,
+        ballot: u64,
+        waiter: u64,
+        arrival: u64,
+    },
+    /// Leave the queue.
+    Leave { waiter: u64 },
     /// Free the lock if it is this owner's.
     Release,
     /// Set the time to live from now, if the lock is this owner's.
@@ -36,6 +49,11 @@ pub(crate) enum Answer {
     NoScript,
     /// The server's run id.
     Boot(Box<str>),
+    /// Held by another; a look is worth while after so many ms. Not one of ours, perhaps, who would call.
+    Held {
+        look_after_ms: u64,
+        calls: bool,
+    },
     /// Done, and nothing to count.
     Done,
     /// An error in the server's words.
@@ -57,12 +75,29 @@ pub(crate) struct Script {
 pub(crate) struct Scripts {
     pub(crate) acquire: Script,
     pub(crate) acquire_many: Script,
+    pub(crate) acquire_or_wait: Script,
+    pub(crate) leave: Script,
     pub(crate) release: Script,
     pub(crate) release_many: Script,
     pub(crate) extend: Script,
     pub(crate) extend_many: Script,
+    /// The channel on which this process's waiters are called; empty if the node can't call.
+    pub(crate) channel: Arc<str>,
     /// Does nothing. That the server has it says that this boot has lasted long enough to vote.
     pub(crate) witness: Script,
+    /// What the scripts are told of it.
+    ballot_retention_ms: u64,
+}
+
+/// What the scripts are told, beyond the question at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// The longest TTL in use.
+    pub(crate) max_ttl_ms: u64,
+    /// For how long a node remembers the highest ballot of a resource after its last grant.
+    pub(crate) ballot_retention_ms: u64,
+    /// The channel on which this process's waiters are called.
+    pub(crate) channel: Arc<str>,
 }
 
 impl Script {
@@ -77,25 +112,35 @@ impl Script {
 }
 
 impl Scripts {
-    /// The scripts for the boot of that run id (empty if the server does not tell), and for that longest TTL.
-    pub(crate) fn for_boot(run_id: &str, max_ttl_ms: u64) -> Scripts {
-        let of_boot = |text| Script::of_boot(text, run_id);
-        let witness =
-            format!("-- redlock: has run for {max_ttl_ms} ms or was vouched for\nreturn 1\n");
+    /// The scripts for the boot of that run id (empty if the server does not tell).
+    pub(crate) fn for_boot(run_id: &str, terms: Terms) -> Scripts {
+        let of_boot = |text: &str| Script::of_boot(text, run_id);
+        let with_promote =
+            |text: &str| of_boot(&format!("{}{text}", include_str!("../scripts/promote.lua")));
+        let witness = format!(
+            "-- redlock: has run for {} ms or was vouched for\nreturn 1\n",
+            terms.max_ttl_ms
+        );
         Scripts {
             acquire: of_boot(include_str!("../scripts/acquire.lua")),
             acquire_many: of_boot(include_str!("../scripts/acquire_many.lua")),
-            release: of_boot(include_str!("../scripts/release.lua")),
+            acquire_or_wait: with_promote(include_str!("../scripts/acquire_waiting.lua")),
+            leave: with_promote(include_str!("../scripts/leave.lua")),
+            release: with_promote(include_str!("../scripts/release.lua")),
             release_many: of_boot(include_str!("../scripts/release_many.lua")),
             extend: of_boot(include_str!("../scripts/extend.lua")),
             extend_many: of_boot(include_str!("../scripts/extend_many.lua")),
             witness: of_boot(&witness),
+            channel: terms.channel,
+            ballot_retention_ms: terms.ballot_retention_ms,
         }
     }
 
     /// Those that a new connection loads.
-    pub(crate) fn to_load(&self) -> [&str; 6] {
+    pub(crate) fn to_load(&self) -> [&str; 8] {
         [
+            &self.acquire_or_wait.text,
+            &self.leave.text,
             &self.acquire.text,
             &self.acquire_many.text,
             &self.release.text,
@@ -139,10 +184,17 @@ impl Question {
                     true => &scripts.acquire_many,
                     false => &scripts.acquire,
                 };
-                call.acquire(script, ttl_ms, ballot);
+                call.acquire(script, ttl_ms, ballot, scripts.ballot_retention_ms);
             }
             Question::Release if many => call.script(&scripts.release_many, false, &[]),
-            Question::Release => call.script(&scripts.release, false, &[]),
+            Question::Release => call.release(scripts),
+            Question::AcquireOrWait {
+                ttl_ms,
+                ballot,
+                waiter,
+                arrival,
+            } => call.acquire_or_wait(scripts, (ttl_ms, ballot), (waiter, arrival)),
+            Question::Leave { waiter } => call.leave(scripts, waiter),
             Question::Extend { ttl_ms } => {
                 let script = match many {
                     true => &scripts.extend_many,
@@ -180,6 +232,12 @@ impl Question {
             (Acquire { .. }, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
             (Acquire { .. }, Reply::Integer(least @ 1..)) => Answer::NeedsBallot(least as u64),
             (Acquire { .. }, Reply::Integer(_)) => Answer::Vote(Vote::No),
+            (AcquireOrWait { .. }, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
+            (AcquireOrWait { .. }, Reply::Integer(least @ 1..)) => {
+                Answer::NeedsBallot(least as u64)
+            }
+            (AcquireOrWait { .. }, Reply::Integer(held)) => held_answer(held),
+            (Leave { .. }, Reply::Integer(_)) => Answer::Done,
             (Release | Extend { .. }, Reply::Integer(1)) => Answer::Vote(Vote::Yes),
             (Release | Extend { .. }, Reply::Integer(0)) => Answer::Vote(Vote::No),
             (IsFree, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
@@ -194,6 +252,20 @@ impl Question {
             }
             (_, other) => Answer::Error(format!("unexpected reply {other:?}").into()),
         }
+    }
+}
+
+/// What is subtracted from the answer to [`Question::AcquireOrWait`] when the owner is of another library.
+const NOT_OURS: i64 = 1 << 42;
+
+fn held_answer(answer: i64) -> Answer {
+    let (left, calls) = match -2 - answer {
+        left @ NOT_OURS.. => (left - NOT_OURS, false),
+        left => (left, true),
+    };
+    Answer::Held {
+        look_after_ms: left.max(0) as u64,
+        calls,
     }
 }
 
@@ -227,7 +299,7 @@ impl Call<'_> {
         }
     }
 
-    fn acquire(&mut self, script: &Script, ttl_ms: u64, ballot: u64) {
+    fn acquire(&mut self, script: &Script, ttl_ms: u64, ballot: u64, retention_ms: u64) {
         let (mut ttl, mut number, mut retention) = ([0; 20], [0; 20], [0; 20]);
         let ballot: &[u8] = match ballot {
             0 => b"",
@@ -236,9 +308,88 @@ impl Call<'_> {
         let arguments = [
             resp::decimal(ttl_ms, &mut ttl),
             ballot,
-            resp::decimal(BALLOT_RETENTION_MS, &mut retention),
+            resp::decimal(retention_ms, &mut retention),
         ];
         self.script(script, !ballot.is_empty(), &arguments);
+    }
+
+    fn release(&mut self, scripts: &Scripts) {
+        let [lock, waiting, queue] = self.target.queue_keys();
+        let (lock, waiting, queue) = (&lock[..], &waiting[..], &queue[..]);
+        let grace = GRACE_MS.as_bytes();
+        self.call(
+            &scripts.release,
+            &[lock, waiting, queue],
+            &[&[self.token], &[grace]],
+        );
+    }
+
+    fn leave(&mut self, scripts: &Scripts, waiter: u64) {
+        let [lock, waiting, queue] = self.target.queue_keys();
+        let mut number = [0; 20];
+        let waiter = [
+            scripts.channel.as_bytes(),
+            b"|",
+            resp::decimal(waiter, &mut number),
+        ];
+        let grace = GRACE_MS.as_bytes();
+        self.call(
+            &scripts.leave,
+            &[&lock, &waiting, &queue],
+            &[&waiter, &[grace]],
+        );
+    }
+
+    fn acquire_or_wait(
+        &mut self,
+        scripts: &Scripts,
+        (ttl_ms, ballot): (u64, u64),
+        (waiter, arrival): (u64, u64),
+    ) {
+        let [lock, waiting, queue] = self.target.queue_keys();
+        let Some(highest) = self.target.ballots().next() else {
+            return;
+        };
+        let mut digits = [[0; 20]; 5];
+        let [ttl, number, retention, name, came] = &mut digits;
+        let ballot: &[u8] = match ballot {
+            0 => b"",
+            ballot => resp::decimal(ballot, number),
+        };
+        let waiter = [
+            scripts.channel.as_bytes(),
+            b"|",
+            resp::decimal(waiter, name),
+        ];
+        self.call(
+            &scripts.acquire_or_wait,
+            &[&lock, &waiting, &queue, &highest],
+            &[
+                &[self.token],
+                &[resp::decimal(ttl_ms, ttl)],
+                &[ballot],
+                &[resp::decimal(scripts.ballot_retention_ms, retention)],
+                &waiter,
+                &[resp::decimal(arrival, came)],
+                &[GRACE_MS.as_bytes()],
+            ],
+        );
+    }
+
+    /// A script's call, with each key and argument in parts.
+    fn call(&mut self, script: &Script, keys: &[&[&[u8]]], arguments: &[&[&[u8]]]) {
+        let (verb, script): (&[u8], &str) = match self.form {
+            Form::Brief => (b"EVALSHA", &script.digest),
+            Form::Whole => (b"EVAL", &script.text),
+        };
+        let mut digits = [0; 20];
+        resp::begin_command(self.out, 3 + keys.len() + arguments.len());
+        resp::write_word(self.out, &[verb]);
+        resp::write_word(self.out, &[script.as_bytes()]);
+        resp::write_word(self.out, &[resp::decimal(keys.len() as u64, &mut digits)]);
+        for word in keys.iter().chain(arguments) {
+            resp::write_word(self.out, word);
+        }
     }
 
     /// A script's call: the locks' keys, with the ballots' behind them if wanted, the token and more arguments.
@@ -325,7 +476,13 @@ mod tests {
 
     #[test]
     fn the_scripts_of_two_boots_differ() {
-        let (one, other) = (Scripts::for_boot("a", 1), Scripts::for_boot("b", 1));
+        let terms = Terms {
+            max_ttl_ms: 1,
+            ballot_retention_ms: 1,
+            channel: "".into(),
+        };
+        let one = Scripts::for_boot("a", terms.clone());
+        let other = Scripts::for_boot("b", terms);
         assert_ne!(one.acquire.digest, other.acquire.digest);
         assert_ne!(one.witness.digest, other.witness.digest);
     }

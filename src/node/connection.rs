@@ -102,11 +102,13 @@ impl<T: Copy> Connection<T> {
     /// Takes what the socket has and appends the answers to `answers`. With `to_the_end`, or over TLS, it reads until
     /// the socket would block; otherwise a short read ends it, which for a plain stream socket means the same and
     /// saves a system call for every batch.
+    /// What the server published to this process goes to `calls`, as it is.
     pub(crate) fn receive(
         &mut self,
         to_the_end: bool,
         now: Nanos,
         answers: &mut Vec<(Asked<T>, Answer)>,
+        calls: &mut Vec<Vec<u8>>,
     ) -> io::Result<()> {
         let to_the_end = to_the_end || matches!(self.stream, Stream::Tls(_));
         loop {
@@ -118,7 +120,7 @@ impl<T: Copy> Connection<T> {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => {
                     self.arrived += count;
-                    self.take_replies(answers)?;
+                    self.take_replies(answers, calls)?;
                     self.last_heard = now;
                     if count < room && !to_the_end {
                         return Ok(());
@@ -131,13 +133,18 @@ impl<T: Copy> Connection<T> {
         }
     }
 
-    fn take_replies(&mut self, answers: &mut Vec<(Asked<T>, Answer)>) -> io::Result<()> {
+    fn take_replies(
+        &mut self,
+        answers: &mut Vec<(Asked<T>, Answer)>,
+        calls: &mut Vec<Vec<u8>>,
+    ) -> io::Result<()> {
         let mut taken = 0;
         while let Some((reply, length)) = resp::parse(&self.input[taken..self.arrived])
             .map_err(|_| invalid("the server sent something that is not the Redis protocol"))?
         {
             taken += length;
-            if reply == Reply::Push {
+            if let Reply::Push(elements) = reply {
+                calls.extend(resp::push_text(elements).map(<[u8]>::to_vec));
                 continue;
             }
             let asked = self
@@ -155,6 +162,11 @@ impl<T: Copy> Connection<T> {
             self.unanswered = VecDeque::new();
         }
         Ok(())
+    }
+
+    /// Whether the server can call this process's waiters.
+    pub(crate) fn can_call(&self) -> bool {
+        !self.scripts.channel.is_empty()
     }
 
     /// When the oldest question without an answer was asked.

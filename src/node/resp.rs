@@ -16,8 +16,8 @@ pub(crate) enum Reply<'a> {
     Nil,
     /// An aggregate or a rare type, complete but not taken apart.
     Other,
-    /// A message that answers no command (RESP3 push).
-    Push,
+    /// A message that answers no command (RESP3 push): its elements, see [`push_text`].
+    Push(&'a [u8]),
 }
 
 /// Bytes that are not RESP: the connection cannot be used any further.
@@ -79,6 +79,21 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Reply<'_>, usize)>, Malforme
         return Err(Malformed);
     }
     Ok(parsed)
+}
+
+/// The text of a message on a channel that was subscribed to, in the elements of a push.
+pub(crate) fn push_text(elements: &[u8]) -> Option<&[u8]> {
+    let mut rest = elements;
+    let mut next = || match parse(rest) {
+        Ok(Some((Reply::Bulk(text), length))) => {
+            rest = &rest[length..];
+            Some(text)
+        }
+        _ => None,
+    };
+    (next()? == b"message").then_some(())?;
+    next()?;
+    next()
 }
 
 fn parse_value(bytes: &[u8], depth: usize) -> Result<Option<(Reply<'_>, usize)>, Malformed> {
@@ -181,7 +196,7 @@ fn parse_aggregate<'a>(
         }
     }
     match kind {
-        b'>' => Ok(Some((Reply::Push, end))),
+        b'>' => Ok(Some((Reply::Push(&bytes[body..end]), end))),
         // An attribute precedes the reply that it describes.
         b'|' => Ok(parse_value(&bytes[end..], depth - 1)?.map(|(reply, n)| (reply, end + n))),
         _ => Ok(Some((Reply::Other, end))),
@@ -210,7 +225,7 @@ mod tests {
                 text == other.as_bytes()
             }
             (Reply::Nil, Value::Nil) => true,
-            (Reply::Push, Value::Push { .. }) => true,
+            (Reply::Push(_), Value::Push { .. }) => true,
             (
                 Reply::Other,
                 Value::Array(_)
@@ -311,6 +326,20 @@ mod tests {
             write_command(&mut ours, &slices);
             prop_assert_eq!(ours, command.get_packed_command());
         }
+    }
+
+    #[test]
+    fn a_messages_text_is_its_third_element() {
+        let push = b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n";
+        let Ok(Some((Reply::Push(elements), _))) = parse(push) else {
+            panic!("not a push");
+        };
+        assert_eq!(push_text(elements), Some(&b"hello"[..]));
+        let other = b">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n";
+        let Ok(Some((Reply::Push(elements), _))) = parse(other) else {
+            panic!("not a push");
+        };
+        assert_eq!(push_text(elements), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rustls::{AlertDescription, CertificateError};
 
 use self::dialogue::{Deadline, Dialogue, legible};
 use super::address::{Address, Protocol};
-use super::command::Scripts;
+use super::command::{Scripts, Terms};
 use super::stream::Stream;
 use crate::clock::{self, Nanos};
 use crate::error::Status;
@@ -75,6 +75,11 @@ impl ServerInfo {
         self.aof_enabled && self.appendfsync.as_deref() == Some("always")
     }
 
+    /// Why the uptime is not known, for people.
+    pub(crate) fn no_uptime(&self) -> &str {
+        self.info_error.as_deref().unwrap_or("no uptime in INFO")
+    }
+
     /// What survives a restart, for people.
     pub(crate) fn persistence(&self) -> &'static str {
         match (self.persists_every_write(), self.aof_enabled) {
@@ -120,7 +125,7 @@ impl SetupError {
 pub(crate) fn establish(
     address: &Address,
     timeout: Duration,
-    max_ttl_ms: u64,
+    mut terms: Terms,
     superseded: Option<&Superseded>,
 ) -> Result<Established, SetupError> {
     let deadline = Deadline::after(timeout);
@@ -128,7 +133,11 @@ pub(crate) fn establish(
     let mut dialogue = Dialogue::new(stream, deadline, address.password.as_ref());
     let greeting = greet(&mut dialogue, address)?;
     let mut server = examine(&mut dialogue, address, &greeting)?;
-    let scripts = Scripts::for_boot(server.run_id.as_deref().unwrap_or_default(), max_ttl_ms);
+    if !(server.resp3 && subscribe(&mut dialogue, &terms.channel)?) {
+        terms.channel = "".into();
+    }
+    let run_id = server.run_id.as_deref().unwrap_or_default();
+    let scripts = Scripts::for_boot(run_id, terms);
     prepare(&mut dialogue, &scripts, &mut server)?;
     if let Some(old) = superseded {
         supersede(&mut dialogue, old, &server)?;
@@ -297,6 +306,15 @@ fn prepare(
     Ok(())
 }
 
+/// Whether messages on this channel will come in between the answers, as RESP3 has it.
+fn subscribe(dialogue: &mut Dialogue<'_>, channel: &str) -> Result<bool, SetupError> {
+    let mut command = cmd("SUBSCRIBE");
+    command.arg(channel);
+    // A success is no answer but a push, a refusal is an answer; the PING's comes behind either.
+    let first = dialogue.first_of("SUBSCRIBE", &[command, cmd("PING")])?;
+    Ok(matches!(first, Value::Push { .. }))
+}
+
 fn script_exists(digest: &str) -> Cmd {
     let mut command = cmd("SCRIPT");
     command.arg("EXISTS").arg(digest);
@@ -382,7 +400,10 @@ fn read_info(info: &InfoDict, server: &mut ServerInfo) {
     }
     server.run_id = text("run_id");
     server.role = text("role").or(server.role.take());
-    server.uptime_s = info.get("uptime_in_seconds");
+    // By the server's wall clock: one that was set back since the start makes it negative.
+    server.uptime_s = info
+        .get::<i64>("uptime_in_seconds")
+        .map(|uptime| u64::try_from(uptime).unwrap_or(0));
     server.loading = text("loading").is_some_and(|value| value == "1");
     server.aof_enabled = text("aof_enabled").is_some_and(|value| value == "1");
     server.maxmemory_policy = text("maxmemory_policy").map(|policy| legible(&policy));

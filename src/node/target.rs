@@ -58,6 +58,16 @@ impl Target {
             .map(move |name| [prefix, name.as_bytes()])
     }
 
+    /// The keys of the first lock, of the mark that others wait for it, and of its queue.
+    pub(crate) fn queue_keys(&self) -> [[&[u8]; 4]; 3] {
+        let (prefix, name) = (self.prefix.as_bytes(), self.first().as_bytes());
+        [
+            [b"", prefix, name, b""],
+            [b"{", prefix, name, b"}:redlock:waiting"],
+            [b"{", prefix, name, b"}:redlock:queue"],
+        ]
+    }
+
     /// The keys of the highest ballots. The braces make a hash tag of the lock's key.
     pub(crate) fn ballots(&self) -> impl Iterator<Item = [&[u8]; 4]> {
         self.locks()

@@ -89,7 +89,7 @@ static void without_a_majority_there_is_no_quorum(void) {
   redlock_lock *lock = NULL;
   redlock_error *error = NULL;
   size_t silent = 0;
-  for (size_t i = 0; i <= node_count() / 2; i++) CHECK(kill(node_pid(i), SIGSTOP) == 0);
+  stop_majority();
   CHECK(redlock_acquire(impatient, "hung", 1000, 0, &lock, &error) == REDLOCK_ERR_NO_QUORUM);
   CHECK(lock == NULL);
   for (size_t i = 0; i < redlock_error_node_count(error); i++) {
@@ -99,7 +99,7 @@ static void without_a_majority_there_is_no_quorum(void) {
   CHECK(silent > node_count() / 2);
   CHECK(contains(redlock_error_message(error), node_urls()[0]));
   redlock_error_free(error);
-  for (size_t i = 0; i <= node_count() / 2; i++) CHECK(kill(node_pid(i), SIGCONT) == 0);
+  continue_majority();
   lock = lock_now(impatient, "hung", 60000);
   redlock_lock_free(lock);
   redlock_factory_free(impatient);
@@ -113,7 +113,7 @@ int main(void) {
   a_lost_lock_says_so();
   the_report_has_a_line_for_each_node();
   without_a_majority_there_is_no_quorum();
-  WAIT_UNTIL(keys_on_nodes() == 0);
+  WAIT_UNTIL(locks_on_nodes() == 0);
   redlock_factory_free(factory);
   return 0;
 }

@@ -71,7 +71,7 @@ static void storm(unsigned round) {
   OK(redlock_release(lock, &err));
   redlock_lock_free(lock);
   redlock_queue_free(queue);
-  WAIT_UNTIL(keys_on_nodes() == 0);
+  WAIT_UNTIL(locks_on_nodes() == 0);
 }
 
 int main(void) {

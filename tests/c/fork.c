@@ -16,6 +16,7 @@ enum { BUSY_THREADS = 3, FORKS = 100, CHILD_PATIENCE_S = 60 };
 
 static redlock_factory *factory;
 static redlock_lock *lock;
+static redlock_holder *holder;
 static redlock_queue *queue;
 static redlock_error *error;
 static atomic_bool stop;
@@ -42,9 +43,20 @@ static void end_of_child(pid_t child) {
 static void inherited_lock(void) {
   FORKED(redlock_release(lock, &err));
   FORKED(redlock_extend(lock, 60000, &err));
+  FORKED(redlock_lock_keep_alive(lock, NULL, 1, &err));
   CHECK(redlock_lock_validity_ms(lock) == 0);
   CHECK(contains(redlock_lock_resource(lock), "inherited"));
   redlock_lock_free(lock);
+}
+
+static void inherited_holder(void) {
+  FORKED(redlock_holder_acquire(holder, 0, &err));
+  FORKED(redlock_holder_release(holder, &err));
+  FORKED(redlock_holder_keep_alive(holder, NULL, 1, &err));
+  CHECK(redlock_holder_count(holder) == 0);
+  CHECK(redlock_holder_validity_ms(holder) == 0);
+  CHECK(redlock_holder_fence(holder) == 0);
+  redlock_holder_free(holder);
 }
 
 static void inherited_queue(void) {
@@ -81,6 +93,7 @@ static void use_everything(void) {
   redlock_error_free(error);
   inherited_factory();
   inherited_lock();
+  inherited_holder();
   own_queue();
   inherited_queue();
   redlock_factory_free(factory);
@@ -95,6 +108,8 @@ static void use_and_fork_again(void) {
 // What children do with their copies does not touch the parent's lock, queue and factory.
 static void parents_things_stay_the_parents(void) {
   lock = lock_now(factory, "inherited", 60000);
+  OK(redlock_holder_new(factory, "inherited by a holder", 60000, &holder, &err));
+  OK(redlock_holder_acquire(holder, 60000, &err));
   queue = new_queue();
   CHECK(redlock_release(NULL, &error) == REDLOCK_ERR_INVALID_ARGUMENT);
   OK(redlock_submit_acquire(factory, "inherited", 60000, -1, queue, 77, &err));
@@ -103,6 +118,9 @@ static void parents_things_stay_the_parents(void) {
   OK(redlock_extend(lock, 60000, &err));
   CHECK(nodes_holding("inherited") > node_count() / 2);
   CHECK(contains(redlock_error_message(error), "lock is NULL"));
+  CHECK(redlock_holder_count(holder) == 1 && redlock_holder_validity_ms(holder) > 0);
+  OK(redlock_holder_release(holder, &err));
+  redlock_holder_free(holder);
   OK(redlock_release(lock, &err));
   redlock_event event = next_event(queue);
   SUCCEEDED(event);
@@ -191,6 +209,6 @@ int main(void) {
   forks_among(keep_nodes_busy, acquire_in_child);
   forks_among(keep_handles_busy, use_handles);
   redlock_factory_free(factory);
-  WAIT_UNTIL(keys_on_nodes() == 0);
+  WAIT_UNTIL(locks_on_nodes() == 0);
   return 0;
 }

@@ -7,22 +7,44 @@
 
 #define INVALID(call, words) FAILS(call, REDLOCK_ERR_INVALID_ARGUMENT, words)
 
+static void freed_handles_in_later_functions(redlock_factory *factory, redlock_lock *lock, redlock_holder *holder,
+                                             redlock_queue *queue) {
+  const char *const name = "r";
+  redlock_lock *out = NULL;
+  INVALID(redlock_acquire_many(factory, &name, 1, 1000, 0, &out, &err), "the factory handle was freed");
+  INVALID(redlock_submit_acquire_many(factory, &name, 1, 1000, 0, queue, 1, &err), "the factory handle was freed");
+  INVALID(redlock_factory_vouch(factory, &err), "the factory handle was freed");
+  INVALID(redlock_lock_keep_alive(lock, NULL, 1, &err), "the lock handle was freed");
+  CHECK(redlock_lock_fence(lock) == 0 && redlock_lock_fence_at(lock, 0) == 0);
+  CHECK(redlock_lock_resource_count(lock) == 0 && redlock_lock_resource_at(lock, 0) == NULL);
+  INVALID(redlock_holder_acquire(holder, 0, &err), "the holder handle was freed");
+  INVALID(redlock_holder_release(holder, &err), "the holder handle was freed");
+  INVALID(redlock_holder_keep_alive(holder, NULL, 1, &err), "the holder handle was freed");
+  CHECK(redlock_holder_count(holder) == 0 && redlock_holder_fence(holder) == 0);
+  CHECK(redlock_holder_validity_ms(holder) == 0);
+}
+
 static void freed_handles_are_recognised(void) {
   redlock_factory *factory = new_factory();
   redlock_lock *lock = lock_now(factory, "freed", 60000);
   redlock_queue *queue = new_queue();
   redlock_options *options = NULL;
+  redlock_holder *holder = NULL;
   redlock_lock *out = NULL;
   redlock_event event;
   size_t count = 0;
   OK(redlock_options_new(&options, &err));
+  OK(redlock_holder_new(factory, "freed by its holder", 60000, &holder, &err));
+  OK(redlock_holder_acquire(holder, 60000, &err));
   // Twice each: the second free is none.
   for (int i = 0; i < 2; i++) {
     redlock_lock_free(lock);
+    redlock_holder_free(holder);
     redlock_queue_free(queue);
     redlock_options_free(options);
     redlock_factory_free(factory);
   }
+  freed_handles_in_later_functions(factory, lock, holder, queue);
   INVALID(redlock_acquire(factory, "r", 1000, 0, &out, &err), "the factory handle was freed");
   INVALID(redlock_factory_new(node_urls(), 1, options, &factory, &err), "the options handle was freed");
   CHECK(factory == NULL);
@@ -33,7 +55,7 @@ static void freed_handles_are_recognised(void) {
   INVALID(redlock_options_set(options, "node_timeout_ms", "50", &err), "the options handle was freed");
   CHECK(redlock_lock_validity_ms(lock) == 0 && redlock_lock_resource(lock) == NULL);
   CHECK(redlock_queue_fd(queue) == -1);
-  WAIT_UNTIL(nodes_holding("freed") == 0);
+  WAIT_UNTIL(locks_on_nodes() == 0);
 }
 
 static void a_freed_error_is_recognised(void) {
@@ -75,11 +97,13 @@ static void garbage_is_recognised(void) {
     INVALID(redlock_acquire(handle, "r", 1000, 0, &out, &err), "no factory handle");
     INVALID(redlock_release(handle, &err), "no lock handle");
     INVALID(redlock_cancel(handle, 1, &err), "no queue handle");
+    INVALID(redlock_holder_acquire(handle, 0, &err), "no holder handle");
     CHECK(redlock_error_code(handle) == REDLOCK_ERR_INVALID_ARGUMENT);
     redlock_error_free(handle);
     redlock_options_free(handle);
     redlock_factory_free(handle);
     redlock_lock_free(handle);
+    redlock_holder_free(handle);
     redlock_queue_free(handle);
     redlock_string_free(handle);
   }

@@ -42,6 +42,6 @@ int main(void) {
   // Connections are closed in the background.
   WAIT_UNTIL(descriptors() <= descriptors_at_start + kept);
   WAIT_UNTIL(threads() <= threads_at_start + kept);
-  WAIT_UNTIL(keys_on_nodes() == 0);
+  WAIT_UNTIL(locks_on_nodes() == 0);
   return 0;
 }

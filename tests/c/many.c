@@ -54,10 +54,10 @@ int main(void) {
   locks = calloc(LOCKS, sizeof *locks);
   CHECK(locks != NULL);
   for_each(submit_acquire, keep_lock);
-  WAIT_UNTIL(keys_on_nodes() == LOCKS * node_count());
+  WAIT_UNTIL(locks_on_nodes() == LOCKS * node_count());
   for (size_t i = 0; i < LOCKS; i++) CHECK(redlock_lock_validity_ms(locks[i]) > 0);
   for_each(submit_release, forget_lock);
-  WAIT_UNTIL(keys_on_nodes() == 0);
+  WAIT_UNTIL(locks_on_nodes() == 0);
   free(locks);
   redlock_queue_free(queue);
   redlock_factory_free(factory);

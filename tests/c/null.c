@@ -22,6 +22,13 @@ static void nothing_to_ask(void) {
   CHECK(redlock_lock_validity_ms(NULL) == 0);
   CHECK(redlock_lock_resource(NULL) == NULL);
   CHECK(redlock_lock_token(NULL) == NULL);
+  CHECK(redlock_lock_fence(NULL) == 0);
+  CHECK(redlock_lock_resource_count(NULL) == 0);
+  CHECK(redlock_lock_resource_at(NULL, 0) == NULL);
+  CHECK(redlock_lock_fence_at(NULL, 0) == 0);
+  CHECK(redlock_holder_count(NULL) == 0);
+  CHECK(redlock_holder_validity_ms(NULL) == 0);
+  CHECK(redlock_holder_fence(NULL) == 0);
   CHECK(redlock_queue_fd(NULL) == -1);
 }
 
@@ -30,6 +37,7 @@ static void nothing_to_free(void) {
   redlock_options_free(NULL);
   redlock_factory_free(NULL);
   redlock_lock_free(NULL);
+  redlock_holder_free(NULL);
   redlock_queue_free(NULL);
   redlock_string_free(NULL);
 }
@@ -52,6 +60,7 @@ static void options_and_factory(void) {
   INVALID(redlock_factory_check(NULL, &report, &err), "factory is NULL");
   INVALID(redlock_factory_check(factory, NULL, &err), "report is NULL");
   CHECK(report == NULL);
+  INVALID(redlock_factory_vouch(NULL, &err), "factory is NULL");
 }
 
 static void blocking_calls(void) {
@@ -66,6 +75,31 @@ static void blocking_calls(void) {
   INVALID(redlock_is_locked(factory, NULL, &locked, &err), "resource is NULL");
   INVALID(redlock_is_locked(factory, "r", NULL, &err), "out is NULL");
   CHECK(nodes_holding("r") == 0);
+}
+
+static void several_resources(void) {
+  const char *const names[] = {"r", NULL, "s"};
+  redlock_lock *out = NULL;
+  INVALID(redlock_acquire_many(NULL, names, 1, 1000, 0, &out, &err), "factory is NULL");
+  INVALID(redlock_acquire_many(factory, NULL, 3, 1000, 0, &out, &err), "resources is NULL, but n is 3");
+  INVALID(redlock_acquire_many(factory, names, 3, 1000, 0, &out, &err), "resources[1] is NULL");
+  INVALID(redlock_acquire_many(factory, names, 1, 1000, 0, NULL, &err), "out is NULL");
+  INVALID(redlock_submit_acquire_many(NULL, names, 1, 1000, 0, queue, 1, &err), "factory is NULL");
+  INVALID(redlock_submit_acquire_many(factory, NULL, 3, 1000, 0, queue, 1, &err), "resources is NULL, but n is 3");
+  INVALID(redlock_submit_acquire_many(factory, names, 3, 1000, 0, queue, 1, &err), "resources[1] is NULL");
+  INVALID(redlock_submit_acquire_many(factory, names, 1, 1000, 0, NULL, 1, &err), "queue is NULL");
+  CHECK(out == NULL && no_event(queue) && nodes_holding("r") == 0);
+}
+
+static void holders(void) {
+  redlock_holder *holder = NULL;
+  INVALID(redlock_holder_new(NULL, "r", 1000, &holder, &err), "factory is NULL");
+  INVALID(redlock_holder_new(factory, NULL, 1000, &holder, &err), "resource is NULL");
+  INVALID(redlock_holder_new(factory, "r", 1000, NULL, &err), "out is NULL");
+  CHECK(holder == NULL);
+  INVALID(redlock_holder_acquire(NULL, 0, &err), "holder is NULL");
+  INVALID(redlock_holder_release(NULL, &err), "holder is NULL");
+  INVALID(redlock_holder_keep_alive(NULL, queue, 1, &err), "holder is NULL");
 }
 
 static void asynchronous_calls(void) {
@@ -85,6 +119,7 @@ static void asynchronous_calls(void) {
   INVALID(redlock_submit_is_locked(NULL, "r", queue, 1, &err), "factory is NULL");
   INVALID(redlock_submit_is_locked(factory, NULL, queue, 1, &err), "resource is NULL");
   INVALID(redlock_submit_is_locked(factory, "r", NULL, 1, &err), "queue is NULL");
+  INVALID(redlock_lock_keep_alive(NULL, queue, 1, &err), "lock is NULL");
   INVALID(redlock_cancel(NULL, 1, &err), "queue is NULL");
   CHECK(no_event(queue));
 }
@@ -110,6 +145,8 @@ int main(void) {
   nothing_to_free();
   options_and_factory();
   blocking_calls();
+  several_resources();
+  holders();
   asynchronous_calls();
   without_an_error();
   OK(redlock_release(lock, &err));

@@ -29,7 +29,7 @@ static redlock_event succeeded(redlock_queue *queue, uint64_t id, uint32_t kind)
 static redlock_event failed(redlock_queue *queue, uint64_t id, uint32_t kind, redlock_status status) {
   redlock_event event = next_event(queue);
   CHECK(event.id == id && event.kind == kind && event.status == status);
-  CHECK(event.lock == NULL && event.validity_ms == 0 && event.value == 0);
+  CHECK(event.lock == NULL && event.validity_ms == 0 && event.value == 0 && event.fence == 0);
   CHECK(redlock_error_code(event.error) == status);
   check_clean(&event);
   redlock_error_free(event.error);
@@ -41,11 +41,13 @@ static void each_kind_of_event(void) {
   OK(redlock_submit_acquire(factory, "kinds", 60000, 10000, queue, UINT64_MAX, &err));
   redlock_event acquired = succeeded(queue, UINT64_MAX, REDLOCK_EVENT_ACQUIRE);
   CHECK(acquired.lock != NULL && acquired.validity_ms > 0 && acquired.validity_ms < 60000);
+  CHECK(acquired.fence > 0 && acquired.fence == redlock_lock_fence(acquired.lock));
   OK(redlock_submit_is_locked(factory, "kinds", queue, 0, &err));
   CHECK(succeeded(queue, 0, REDLOCK_EVENT_IS_LOCKED).value == 1);
   OK(redlock_submit_extend(acquired.lock, 100000, queue, 2, &err));
   redlock_event extended = succeeded(queue, 2, REDLOCK_EVENT_EXTEND);
   CHECK(extended.lock == NULL && extended.validity_ms > 60000 && extended.validity_ms < 100000);
+  CHECK(extended.fence == 0);
   OK(redlock_submit_acquire(factory, "kinds", 1000, 0, queue, 3, &err));
   failed(queue, 3, REDLOCK_EVENT_ACQUIRE, REDLOCK_ERR_CONTENDED);
   OK(redlock_submit_release(acquired.lock, queue, 4, &err));
@@ -158,7 +160,7 @@ static void freed_with_operations_in_flight(void) {
     OK(redlock_submit_release(lock, queue, 101, &err));
     redlock_queue_free(queue);
     redlock_lock_free(lock);
-    WAIT_UNTIL(keys_on_nodes() == 0);
+    WAIT_UNTIL(locks_on_nodes() == 0);
   }
 }
 
@@ -191,6 +193,6 @@ int main(void) {
   freed_with_operations_in_flight();
   freed_while_a_thread_waits();
   redlock_factory_free(factory);
-  WAIT_UNTIL(keys_on_nodes() == 0);
+  WAIT_UNTIL(locks_on_nodes() == 0);
   return 0;
 }

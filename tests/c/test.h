@@ -58,14 +58,22 @@ size_t node_count(void);
 const char *const *node_urls(void);
 pid_t node_pid(size_t i);
 
-// What the servers say themselves: on how many of them a key is, and how many keys are on all of them
-// together.
+// What the servers say themselves: on how many of them a key is, and how many locks are on all of them together.
 size_t nodes_holding(const char *key);
-size_t keys_on_nodes(void);
+size_t locks_on_nodes(void);
 
-// A factory over all servers with patience for a loaded machine; one with the defaults; and a lock that must be had.
+// Takes a held lock's key away, as a flush of the servers would.
+void lose_on_nodes(const char *key);
+
+// Stops the majority of the servers, and lets them go on.
+void stop_majority(void);
+void continue_majority(void);
+
+// A factory over all servers with patience for a loaded machine; one with the defaults; one with an option and
+// patience; and a lock that must be had.
 redlock_factory *new_factory(void);
 redlock_factory *new_default_factory(void);
+redlock_factory *new_factory_with(const char *option, const char *value);
 redlock_lock *lock_now(redlock_factory *factory, const char *resource, uint64_t ttl_ms);
 
 // A queue; the next event of it, which must come; whether it has none (now).

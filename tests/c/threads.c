@@ -161,6 +161,6 @@ int main(void) {
   a_lock_that_is_freed_meanwhile();
   one_queue();
   a_factory_that_is_freed_meanwhile();
-  WAIT_UNTIL(keys_on_nodes() == 0);
+  WAIT_UNTIL(locks_on_nodes() == 0);
   return 0;
 }

@@ -1,7 +1,8 @@
 "use strict";
 // What users pass in, checked here as far as C could misread it; everything else the library checks itself.
 
-const { rangeError, typeError } = require("./errors.js");
+const { localError, rangeError, typeError } = require("./errors.js");
+const { Status } = require("./status.js");
 
 /** A NUL would end the name early for C, and a half of a surrogate pair has no form in UTF-8. */
 const NOT_TEXT = /[\0\p{Surrogate}]/u;
@@ -95,14 +96,28 @@ function wait(value) {
 }
 
 /**
+ * An AbortSignal is recognised by what it can do: it may come from another realm, or from a package.
+ *
  * @param {unknown} value
  * @returns {AbortSignal | undefined}
  */
 function signal(value) {
-  if (value !== undefined && !(value instanceof AbortSignal)) {
+  const candidate = /** @type {AbortSignal | null | undefined} */ (value);
+  if (candidate !== undefined && typeof candidate?.aborted !== "boolean") {
     throw typeError(`signal must be an AbortSignal, not ${describe(value)}`);
   }
-  return value;
+  return candidate;
+}
+
+/**
+ * Throws a signal's reason, if it has aborted.
+ *
+ * @param {AbortSignal | undefined} signal
+ */
+function unlessAborted(signal) {
+  if (signal?.aborted) {
+    throw signal.reason ?? localError(Status.CANCELLED, "the operation was cancelled by its signal");
+  }
 }
 
 /**
@@ -153,7 +168,7 @@ function urls(value) {
   if (list.length === 0) {
     throw typeError("urls must name at least one node; leave it out for redis://127.0.0.1:6379/0");
   }
-  return list.map((url, i) => text(url instanceof URL ? url.href : url, `urls[${i}]`));
+  return list.map((url, i) => text(typeof url?.href === "string" ? url.href : url, `urls[${i}]`));
 }
 
-module.exports = { describe, text, resource, resources, ttl, wait, signal, flag, settings, urls };
+module.exports = { describe, text, resource, resources, ttl, wait, signal, unlessAborted, flag, settings, urls };

@@ -142,7 +142,7 @@ class Factory {
         ? native.submit_acquire(this.#handle, names[0], ttl, wait, queue, id, err)
         : native.submit_acquire_many(this.#handle, names, names.length, ttl, wait, queue, id, err),
     );
-    const lock = makeLock(ended.lock, names, ended.fence);
+    const lock = makeLock(ended.lock, names, ended.fence, this);
     if (keepAlive) {
       await keepOrRelease(lock);
     }
@@ -157,7 +157,7 @@ class Factory {
    */
   async #run(signal, begin) {
     this.#mustBeOpen();
-    signal?.throwIfAborted();
+    check.unlessAborted(signal);
     const queue = current();
     const id = queue.nextId();
     const ending = queue.run(id, begin);
@@ -168,7 +168,7 @@ class Factory {
     if (signal?.aborted) {
       // It may have aborted just after the lock was won; freeing gives that back.
       native.lock_free(ended.lock);
-      throw signal.reason;
+      check.unlessAborted(signal);
     }
     if (ended.failure !== null) {
       throw toError(ended.failure);

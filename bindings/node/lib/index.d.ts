@@ -123,6 +123,9 @@ export class Factory {
 export class Lock {
   private constructor();
 
+  /** The factory that it comes from. */
+  readonly factory: Factory;
+
   /** The name of what is locked; the first one of several. */
   readonly resource: string;
 

@@ -25,6 +25,8 @@ const listened = new Set();
 class Lock {
   /** What is left to do when this object is collected. @type {import("./forgotten.js").Grip} */
   #grip;
+  /** Collecting the factory would close it, and so end the keeping. */
+  #factory;
   #resources;
   #fences;
   #token;
@@ -41,17 +43,23 @@ class Lock {
    * @param {bigint} handle
    * @param {readonly string[]} resources
    * @param {number} fence
+   * @param {object} factory
    */
-  constructor(key, handle, resources, fence) {
+  constructor(key, handle, resources, fence, factory) {
     if (key !== KEY) {
       throw typeError("a Lock comes from factory.acquire()");
     }
     this.#grip = { handle, resource: resources[0], keptAs: 0 };
+    this.#factory = factory;
     this.#resources = Object.freeze([...resources]);
     const others = resources.slice(1).map((_, i) => Number(native.lock_fence_at(handle, i + 1)));
     this.#fences = Object.freeze([fence, ...others]);
     this.#token = native.lock_token(handle);
     forgotten.register(this, this.#grip, this);
+  }
+
+  get factory() {
+    return this.#factory;
   }
 
   get resource() {
@@ -192,9 +200,10 @@ class Lock {
  * @param {bigint} handle
  * @param {readonly string[]} resources
  * @param {number} fence
+ * @param {object} factory
  */
-function makeLock(handle, resources, fence) {
-  return new Lock(KEY, handle, resources, fence);
+function makeLock(handle, resources, fence, factory) {
+  return new Lock(KEY, handle, resources, fence, factory);
 }
 
 module.exports = { Lock, makeLock };

@@ -41,6 +41,7 @@ const FUNCTIONS = /** @type {const} */ ({
   queue_new: [STATUS, [POINTER, POINTER]],
   queue_fd: ["int", [POINTER]],
   queue_next: [STATUS, [POINTER, POINTER, "size_t", "int64_t", POINTER, POINTER]],
+  queue_free: ["void", [POINTER]],
   free_at_thread_end: ["void", []],
   submit_acquire: [STATUS, [POINTER, TEXT, "uint64_t", "int64_t", POINTER, "uint64_t", POINTER]],
   submit_acquire_many: [STATUS, [POINTER, TEXTS, "size_t", "uint64_t", "int64_t", POINTER, "uint64_t", POINTER]],

@@ -50,7 +50,12 @@ class Queue {
   constructor() {
     check(native.queue_new(out, err));
     this.#handle = out[0];
-    this.#socket = watch(native.queue_fd(this.#handle), () => this.#drain());
+    try {
+      this.#socket = watch(native.queue_fd(this.#handle), () => this.#drain());
+    } catch (error) {
+      native.queue_free(this.#handle);
+      throw error;
+    }
   }
 
   /** A number for the next operation. */

@@ -92,7 +92,7 @@ class ReentrantLock {
    */
   #inTurn(step, signal) {
     const turn = this.#turn;
-    const done = unlessAborted(turn, signal).then(step);
+    const done = turnOrAbort(turn, signal).then(step);
     this.#turn = Promise.allSettled([turn, done]);
     return done;
   }
@@ -106,22 +106,20 @@ class ReentrantLock {
  * @param {Promise<unknown>} promise
  * @param {AbortSignal | undefined} signal
  */
-async function unlessAborted(promise, signal) {
+async function turnOrAbort(promise, signal) {
   if (signal === undefined) {
     await promise;
     return;
   }
+  check.unlessAborted(signal);
   let stop = () => {};
-  const aborted = new Promise((_, reject) => {
-    stop = () => reject(signal.reason);
+  const aborted = new Promise((resolve) => {
+    stop = () => resolve(undefined);
     signal.addEventListener("abort", stop);
   });
-  try {
-    signal.throwIfAborted();
-    await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
+  await Promise.race([promise, aborted]);
+  signal.removeEventListener("abort", stop);
+  check.unlessAborted(signal);
 }
 
 /**

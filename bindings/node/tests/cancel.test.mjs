@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { ClosedError, Factory } from "libredlock";
+import { CancelledError, ClosedError, Factory } from "libredlock";
 import { failureOf, newFactory, newResource, serversWith, until, urls } from "./support.mjs";
 
 test("an aborted acquire rejects with the signal's reason", async (t) => {
@@ -36,6 +36,19 @@ test("a signal that is aborted already prevents the acquire", async (t) => {
   assert.equal(error.name, "AbortError");
   assert.equal(await factory.isLocked(resource), false);
   assert.equal((await failureOf(factory.isLocked(resource, { signal: AbortSignal.abort() }))).name, "AbortError");
+});
+
+// As those of other realms and of packages from before there was one in Node.
+test("a signal of another make will do", async (t) => {
+  const factory = newFactory(t);
+  const resource = newResource();
+  const lock = await factory.acquire(resource);
+  const foreign = Object.assign(new EventTarget(), { aborted: false });
+  const waiting = failureOf(factory.acquire(resource, { signal: foreign }));
+  foreign.aborted = true;
+  foreign.dispatchEvent(new Event("abort"));
+  assert.ok((await waiting) instanceof CancelledError);
+  await lock.release();
 });
 
 test("a signal that aborts later does nothing to the lock", async (t) => {

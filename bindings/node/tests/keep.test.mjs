@@ -144,6 +144,7 @@ test("a kept lock that is forgotten is released, unless somebody listens", async
   await program.endsWell();
   assert.match(program.output, /RedlockWarning/);
   assert.match(program.output, /the forgotten one is free/);
+  assert.match(program.output, /a kept lock has kept its factory/);
   assert.match(program.output, /the other one is held/);
   assert.match(program.output, /and its loss is heard of/);
 });

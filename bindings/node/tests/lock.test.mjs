@@ -10,6 +10,7 @@ test("a lock is held until it is released", async (t) => {
   const resource = newResource();
   const lock = await factory.acquire(resource, { ttl: 60_000 });
   assert.ok(lock instanceof Lock);
+  assert.equal(lock.factory, factory);
   assert.equal(lock.resource, resource);
   assert.deepEqual(lock.resources, [resource]);
   assert.match(lock.token, /^[0-9a-f]{40}$/);

@@ -101,8 +101,9 @@ impl Core {
         let set = self.sets[place].as_mut()?;
         while set.asking < MAX_ASKING {
             let key = set.queued.pop_front()?;
-            // One that was stopped while it waited is gone.
-            if self.operations.get(key).is_some() {
+            // One that was stopped while it waited is gone, or stays only until a node has answered an earlier attempt.
+            let phase = self.operations.get(key).map(|operation| operation.phase);
+            if phase == Some(Phase::Queued) {
                 set.asking += 1;
                 return Some(key);
             }
@@ -124,6 +125,12 @@ impl Core {
         {
             operation.propose(set.ballots.propose(self.now));
         }
+        if let Task::Extend { grant, .. } = &operation.task
+            && operation.is_awaited()
+        {
+            let grant = Arc::clone(grant);
+            self.owner_extends(&grant);
+        }
         self.ask_round(key);
     }
 
@@ -142,7 +149,7 @@ impl Core {
             return;
         };
         if rounds >= MAX_ROUNDS {
-            return self.retry_or(key, |operation| operation.failure(Decision::Refused));
+            return self.retry_or(key, |operation| operation.failure(Decision::TooLow));
         }
         if let Some(set) = self.sets[operation.set.place].as_mut() {
             let proposal = set.ballots.propose_again(ballot, least, self.now);
@@ -177,13 +184,18 @@ impl Core {
                 // A release follows its acquire even to a node that is silent, or may not vote.
                 Link::Up(connection) if is_release || votes => {
                     let (target, token) = (&operation.target, operation.token.as_bytes());
+                    let question = match connection.can_call() {
+                        true => operation.question_to_caller(key),
+                        false => question,
+                    };
                     connection.ask((mark, question), target, token, Form::Brief, self.now);
                     operation.asked.insert(index);
                     operation.open.insert(index);
                     mark_dirty(&mut self.dirty, &mut node.dirty, (place, index));
                 }
                 _ => {
-                    operation.unavailable(index, node.trouble.0, &node.trouble.1);
+                    let (status, message) = node.why_not(self.now);
+                    operation.unavailable(index, status, &message);
                     if let Task::Release { ttl_ms } = operation.task {
                         let target = Arc::clone(&operation.target);
                         node.remember(target, operation.token, ttl_ms, self.now);
@@ -242,7 +254,7 @@ impl Core {
                 let grant = Grant::new(operation, (*ballot, *ttl_ms), nodes, valid_until);
                 let grant = Arc::new(grant);
                 if let Some(operation) = self.operations.get_mut(key) {
-                    operation.grant = Arc::downgrade(&grant);
+                    operation.lock = Arc::downgrade(&grant);
                 }
                 self.end(key, Outcome::Acquired(Held(grant)));
             }
@@ -273,7 +285,7 @@ impl Core {
                 self.end(key, Outcome::Locked(true));
             }
             Task::Extend { grant, .. } => {
-                if decision == Decision::Refused {
+                if operation.is_gone() {
                     grant.lost();
                 }
                 let error = operation.failure(decision);
@@ -293,7 +305,21 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
-        match operation.rest(self.now, rand::random()) {
+        let time = self.sets[operation.set.place]
+            .as_ref()
+            .map_or(0, |set| set.ballots.time(self.now));
+        let called = operation.called;
+        match operation.rest(self.now, time, rand::random()) {
+            Some(_) if !called.is_empty() => {
+                operation.phase = Phase::Resting;
+                for node in called.iter() {
+                    self.called(key, node);
+                }
+            }
+            Some(until) if until <= self.now => {
+                operation.phase = Phase::Resting;
+                self.resume(key);
+            }
             Some(until) => {
                 operation.phase = Phase::Resting;
                 let attempt = operation.attempt;
@@ -362,11 +388,25 @@ impl Core {
             return;
         };
         operation.phase = Phase::Ended;
-        if operation.is_awaited() {
+        if operation.is_waiting() && matches!(outcome, Outcome::Failed(_)) {
+            self.leave_queue(key);
+        }
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        let by_owner = operation.is_awaited();
+        if by_owner {
             self.awaited -= 1;
         }
+        let extended = match &operation.task {
+            Task::Extend { grant, .. } if by_owner => Some(Arc::clone(grant)),
+            _ => None,
+        };
         if let Some(ticket) = operation.ticket.take() {
             ticket.complete(outcome);
+        }
+        if let Some(grant) = extended {
+            self.owner_has_extended(&grant);
         }
         self.forget_if_answered(key);
     }
@@ -419,13 +459,15 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
+        operation.give_up_uncalled();
         let (place, open) = (operation.set.place, operation.open);
-        let timeout = operation.node_timeout();
-        let waited = (self.now - operation.asked_at) / MILLISECOND;
+        let (timeout, asked_at) = (operation.node_timeout(), operation.asked_at);
+        let waited = (self.now - asked_at) / MILLISECOND;
         let message = format!("no answer within {waited} ms").into();
         let mut again = None;
         for index in open.iter() {
-            match self.last_heard((place, index)) {
+            let heard = self.last_heard((place, index));
+            match heard.map(|at| at.max(asked_at)) {
                 Some(at) if at + timeout > self.now => again = again.max(Some(at + timeout)),
                 _ => self.overdue(key, (place, index), &message),
             }

@@ -1,6 +1,7 @@
 //! Locks that are kept alive: extended in time, or reported as lost.
 
 use super::Core;
+use crate::clock::Nanos;
 use crate::engine::grant::Grant;
 use crate::engine::kept::{self, Kept};
 use crate::engine::operation::Operation;
@@ -11,14 +12,28 @@ use crate::error::{Error, Status};
 
 impl Core {
     pub(super) fn keep(&mut self, kept: Kept) {
-        let at = self.now + kept::first_after(kept.ttl_ms, rand::random());
-        let kept = self.kept.insert(kept);
-        self.timers.set(at, Timer::KeepAlive { kept });
+        let Some(grant) = kept.grant.upgrade() else {
+            return;
+        };
+        let after = kept::first_after(grant.ttl_ms(), grant.validity(), rand::random());
+        let key = self.kept.insert(kept);
+        grant.set_keeper(key);
+        self.see_to(key, after);
     }
 
-    /// Extends a kept lock, unless that is over.
+    /// Sees to a kept lock again after so long, and not before.
+    fn see_to(&mut self, key: Key, after: Nanos) {
+        let due = self.now + after;
+        if let Some(kept) = self.kept.get_mut(key) {
+            kept.due = due;
+            self.timers.set(due, Timer::KeepAlive { kept: key });
+        }
+    }
+
+    /// Extends a kept lock, unless that is over. An extension that is under way still has come too late.
     pub(super) fn keep_alive(&mut self, key: Key) {
-        let Some(kept) = self.kept.get(key) else {
+        let now = self.now;
+        let Some(kept) = self.kept.get_mut(key).filter(|kept| kept.due <= now) else {
             return;
         };
         let grant = kept.grant.upgrade().filter(|grant| {
@@ -28,33 +43,61 @@ impl Core {
             self.kept.remove(key);
             return;
         };
+        let (ttl_ms, validity) = (grant.ttl_ms(), grant.validity());
+        if kept.asking || validity == 0 {
+            let error = not_extended_in_time(&grant);
+            return self.lost(key, &grant, error);
+        }
+        kept.asking = true;
+        self.see_to(key, kept::patience(ttl_ms, validity));
         let ticket = Ticket::for_kept(self.runtime, key);
-        let extend = Operation::extend(&grant, ticket, kept.ttl_ms);
-        self.begin(Box::new(extend));
+        self.begin(Box::new(Operation::extend(&grant, ticket, ttl_ms)));
     }
 
     pub(super) fn kept_outcome(&mut self, key: Key, outcome: Outcome) {
-        let Some(kept) = self.kept.get(key) else {
+        let Some(kept) = self.kept.get_mut(key) else {
             return;
         };
-        let ttl_ms = kept.ttl_ms;
-        let error = match outcome {
-            Outcome::Failed(error) => error,
-            _ => {
-                let at = self.now + kept::next_after(ttl_ms);
-                return self.timers.set(at, Timer::KeepAlive { kept: key });
-            }
-        };
+        kept.asking = false;
         let Some(grant) = kept.grant.upgrade() else {
             self.kept.remove(key);
             return;
         };
-        let spare = grant.validity().saturating_sub(kept::notice_time(ttl_ms));
+        let (ttl_ms, validity) = (grant.ttl_ms(), grant.validity());
+        let error = match outcome {
+            Outcome::Failed(error) => error,
+            _ => return self.see_to(key, kept::next_after(ttl_ms, validity)),
+        };
+        let spare = validity.saturating_sub(kept::notice_time(ttl_ms));
         if spare > 0 && error.status() != Status::Expired {
-            let at = self.now + kept::again_after(ttl_ms).min(spare);
-            return self.timers.set(at, Timer::KeepAlive { kept: key });
+            return self.see_to(key, kept::again_after(ttl_ms).min(spare));
         }
         self.lost(key, &grant, error);
+    }
+
+    /// A lock's owner begins to extend it. Its validity may be shorter from here on than it was, whatever comes of that.
+    pub(super) fn owner_extends(&mut self, grant: &Grant) {
+        let left = kept::patience(grant.ttl_ms(), grant.validity());
+        let latest = self.now + left;
+        if let Some(key) = self.idle_keeper(grant)
+            && self.kept.get(key).is_some_and(|kept| kept.due > latest)
+        {
+            self.see_to(key, left);
+        }
+    }
+
+    /// A lock's owner has extended it, or tried to: the next extension that keeps it alive follows from what is left.
+    pub(super) fn owner_has_extended(&mut self, grant: &Grant) {
+        if let Some(key) = self.idle_keeper(grant) {
+            let after = kept::next_after(grant.ttl_ms(), grant.validity());
+            self.see_to(key, after);
+        }
+    }
+
+    /// What keeps a lock alive, unless it is about to hear of an extension of its own.
+    fn idle_keeper(&self, grant: &Grant) -> Option<Key> {
+        let key = grant.keeper()?;
+        self.kept.get(key).filter(|kept| !kept.asking).map(|_| key)
     }
 
     /// A kept lock can't be kept: its owner is told, while it still has a little time.
@@ -66,4 +109,12 @@ impl Core {
             kept.notice.tell(error);
         }
     }
+}
+
+fn not_extended_in_time(grant: &Grant) -> Error {
+    let resource = grant.target.first();
+    let message = format!(
+        "keeping {resource:?} alive failed: no quorum of nodes has answered before its validity was about to end"
+    );
+    Error::new(Status::NoQuorum, message)
 }

@@ -48,7 +48,7 @@ impl Core {
             Timer::NodeTimeout { operation, attempt } => operations
                 .get(operation)
                 .is_some_and(|operation| operation.attempt == attempt),
-            Timer::Resume { operation, attempt } => operations
+            Timer::Resume { operation, attempt } | Timer::Look { operation, attempt } => operations
                 .get(operation)
                 .is_some_and(|it| it.attempt == attempt && it.phase == Phase::Resting),
             Timer::KeepAlive { .. } => true,
@@ -102,13 +102,14 @@ impl Core {
             return;
         };
         let mut answers = std::mem::take(&mut self.answers);
+        let mut calls = std::mem::take(&mut self.calls);
         let to_the_end = event.is_read_closed() || event.is_error();
         let mut result = Ok(());
         if event.is_writable() {
             result = connection.flush();
         }
         if event.is_readable() || to_the_end {
-            result = result.and(connection.receive(to_the_end, self.now, &mut answers));
+            result = result.and(connection.receive(to_the_end, self.now, &mut answers, &mut calls));
         }
         if !answers.is_empty() {
             node.silent_since = None;
@@ -117,6 +118,10 @@ impl Core {
             self.answered((place, index), asked, answer);
         }
         self.answers = answers;
+        for text in calls.drain(..) {
+            self.call((place, index), &text);
+        }
+        self.calls = calls;
         if let Err(error) = result {
             let reason = match error.kind() {
                 io::ErrorKind::UnexpectedEof => "the server closed it".to_owned(),
@@ -129,7 +134,7 @@ impl Core {
     fn answered(&mut self, (place, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
         match (asked.question, answer) {
             (Question::Identify, answer) => self.identified((place, index), answer),
-            (Question::KeepWitness | Question::Learn { .. }, _) => {}
+            (Question::KeepWitness | Question::Learn { .. } | Question::Leave { .. }, _) => {}
             (_, Answer::NoScript) => self.meet_unknown_scripts((place, index), asked),
             (_, answer) => self.count((place, index), asked, answer),
         }
@@ -147,6 +152,10 @@ impl Core {
         match answer {
             Answer::Vote(vote) => operation.vote(index, vote),
             Answer::NeedsBallot(least) => operation.needs_ballot(index, least),
+            Answer::Held {
+                look_after_ms,
+                calls,
+            } => operation.refused_for(index, look_after_ms, calls),
             Answer::Error(words) => {
                 let words = format!("the server said: {words}").into();
                 operation.unavailable(index, Status::Server, &words);
@@ -190,7 +199,8 @@ impl Core {
         self.lose(at, reason, Status::Unreachable);
     }
 
-    /// Asks again what met a flushed script cache, with the scripts' text.
+    /// Asks again what met a flushed script cache, with the scripts' text. Not for a lock that has been given back since:
+    /// that release is on its way already, or has been carried out, and would be overtaken.
     fn ask_held(&mut self, at @ (place, index): NodePlace) {
         let Some(set) = self.sets[place].as_mut() else {
             return;
@@ -199,7 +209,7 @@ impl Core {
         let Link::Up(connection) = &mut node.link else {
             return;
         };
-        let mut dropped = Vec::new();
+        let mut unwanted = Vec::new();
         for asked in std::mem::take(&mut node.held) {
             let Some(operation) = self.operations.get_mut(asked.mark.operation) else {
                 continue;
@@ -207,13 +217,12 @@ impl Core {
             if operation.attempt != asked.mark.attempt {
                 continue;
             }
-            if !operation.still_asks(asked.question) {
-                // The script itself is wanted there all the same, or this node would never take part again.
+            if !operation.is_wanted() {
                 let many = operation.target.names().len() > 1;
                 connection.ask_server((Mark::NONE, Question::Learn { many }), self.now);
                 mark_dirty(&mut self.dirty, &mut node.dirty, at);
                 operation.open = operation.open.without(NodeMask(1 << index));
-                dropped.push(asked.mark.operation);
+                unwanted.push(asked.mark.operation);
                 continue;
             }
             let (target, token) = (&operation.target, operation.token.as_bytes());
@@ -221,7 +230,7 @@ impl Core {
             connection.ask(question, target, token, Form::Whole, self.now);
             mark_dirty(&mut self.dirty, &mut node.dirty, at);
         }
-        for key in dropped {
+        for key in unwanted {
             self.evaluate(key);
         }
     }

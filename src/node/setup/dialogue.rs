@@ -109,6 +109,21 @@ impl<'a> Dialogue<'a> {
         Ok(replies)
     }
 
+    /// Sends two commands, the first of which may be answered by a push alone, and gives what came first.
+    pub(crate) fn first_of(
+        &mut self,
+        what: &str,
+        commands: &[Cmd; 2],
+    ) -> Result<Value, SetupError> {
+        let packed: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
+        if let Err(error) = self.wire.send(&packed) {
+            return Err(self.failure(what, &error));
+        }
+        let first = self.receive(what)?;
+        self.receive(what)?;
+        Ok(first)
+    }
+
     fn receive_all(&mut self, what: &str, count: usize) -> Result<Vec<Value>, SetupError> {
         let mut replies = Vec::with_capacity(count);
         while replies.len() < count {

@@ -25,6 +25,17 @@ while (await factory.isLocked(forgotten)) {
   await sleep(5);
 }
 console.log("the forgotten one is free");
+
+// Nothing but the lock refers to its factory, which must not be collected and closed under it.
+const alone = await new Factory(process.env.REDLOCK_TEST_URLS.split(",")).acquire(`${resource}:alone`, { ttl: 300 });
+alone.keepAlive();
+const unkept = await factory.acquire(`${resource}:unkept`, { ttl: 1000 });
+while (unkept.validity > 0) {
+  collect();
+  await sleep(5);
+}
+console.log(alone.validity > 0 ? "a kept lock has kept its factory" : "the factory is gone");
+await alone.release();
 if (await factory.isLocked(listened)) console.log("the other one is held");
 await factory.close();
 while (!heard) await sleep(5);

@@ -1,0 +1,210 @@
+//! Waiters: called by the node that a lock became free on, or looking for themselves when no call comes.
+
+use std::sync::Arc;
+
+use super::{Core, NodePlace};
+use crate::clock::{self, MILLISECOND, Nanos};
+use crate::engine::nodes::{Link, Mark};
+use crate::engine::operation::{LOOK_INTERVAL, Phase, Task};
+use crate::engine::slab::Key;
+use crate::engine::timer::Timer;
+use crate::logic::quorum::NodeMask;
+use crate::node::command::{self, Form, Question};
+use crate::node::target::Target;
+
+impl Core {
+    /// A node has called one of this process's waiters. A call is a hint only: it may be late, lost or repeated, and it
+    /// grants nothing.
+    pub(super) fn call(&mut self, at: NodePlace, text: &[u8]) {
+        let Ok(text) = std::str::from_utf8(text) else {
+            return;
+        };
+        let mut words = text.splitn(3, ' ');
+        let (Some(number), Some(what), Some(rest)) = (words.next(), words.next(), words.next())
+        else {
+            return;
+        };
+        let Ok(number) = number.parse() else {
+            return;
+        };
+        let key = Key::from_number(number);
+        match what {
+            "wake" if self.is_here(key, at, rest) => self.called(key, at.1),
+            "wake" => self.decline(at, rest, number),
+            "standby" => self.stand_by(key, rest.parse().unwrap_or(0)),
+            _ => {}
+        }
+    }
+
+    /// Whether this operation is one that can use the call of that node for that lock.
+    fn is_here(&self, key: Key, (place, _): NodePlace, lock: &str) -> bool {
+        let Some(operation) = self.operations.get(key) else {
+            return false;
+        };
+        let is_over = operation.phase == Phase::Ended && operation.lock.upgrade().is_none();
+        operation.set.place == place && operation.is_waiting() && !is_over && {
+            let key = operation.target.locks().next().map(|parts| parts.concat());
+            key.as_deref() == Some(lock.as_bytes())
+        }
+    }
+
+    /// It is this waiter's turn on this node: asks the node, within an attempt that collects those which call.
+    pub(super) fn called(&mut self, key: Key, node: usize) {
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        match operation.phase {
+            Phase::Resting => {
+                if !self.begin_gathering(key) {
+                    return;
+                }
+            }
+            Phase::Asking if operation.gathering => {}
+            Phase::Asking => return operation.called.insert(node),
+            Phase::Ended => {
+                // Won already, by the nodes that called before: this one is taken too.
+                let grant = operation.lock.upgrade();
+                if !grant.is_some_and(|grant| grant.add_node(node)) {
+                    return;
+                }
+            }
+            Phase::Queued => return,
+        }
+        self.ask_caller(key, node);
+    }
+
+    fn begin_gathering(&mut self, key: Key) -> bool {
+        let now = self.now;
+        let Some(operation) = self.operations.get_mut(key) else {
+            return false;
+        };
+        let Some(set) = self.sets[operation.set.place].as_mut() else {
+            return false;
+        };
+        if operation.set.is_closed() || operation.begin_attempt(now).is_err() {
+            return false;
+        }
+        if set.settings.fencing {
+            operation.propose(set.ballots.propose(now));
+        }
+        set.asking += 1;
+        operation.gathering = true;
+        // All are waited for, although none is asked yet: for as long as the first call holds good, and once more.
+        operation.open = NodeMask(u64::MAX >> (64 - set.nodes.len()));
+        let timer = Timer::NodeTimeout {
+            operation: key,
+            attempt: operation.attempt,
+        };
+        let calls_until = now + 2 * command::GRACE;
+        self.timers.set(calls_until, timer);
+        true
+    }
+
+    fn ask_caller(&mut self, key: Key, index: usize) {
+        let now = self.now;
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        let place = operation.set.place;
+        let Some(set) = self.sets[place].as_mut() else {
+            return;
+        };
+        let Some(node) = set.nodes.get_mut(index) else {
+            return;
+        };
+        let votes = node.silent_since.is_none() && node.admission.votes(now, set.all_new);
+        let Link::Up(connection) = &mut node.link else {
+            return;
+        };
+        if !votes || operation.asked.contains(index) || operation.tally.voted().contains(index) {
+            return;
+        }
+        let mark = Mark {
+            operation: key,
+            attempt: operation.attempt,
+        };
+        let question = operation.question_to_caller(key);
+        let (target, token) = (&operation.target, operation.token.as_bytes());
+        connection.ask((mark, question), target, token, Form::Brief, now);
+        operation.asked.insert(index);
+        operation.open.insert(index);
+        self.has_output((place, index));
+    }
+
+    /// The first in the queue is told when the holder's time is over, in ms from now.
+    fn stand_by(&mut self, key: Key, ms: u64) {
+        let Some(operation) = self.operations.get(key) else {
+            return;
+        };
+        if operation.phase == Phase::Resting && operation.is_waiting() {
+            let at = self.now + clock::from_ms(ms.saturating_add(1));
+            let timer = Timer::Look {
+                operation: key,
+                attempt: operation.attempt,
+            };
+            self.timers.set(at, timer);
+        }
+    }
+
+    /// A waiter's rest is over. Whether it looks now: of the waiters of a set that have no reason to, one in a second.
+    pub(super) fn may_look(&mut self, key: Key, attempt: u32) -> bool {
+        let now = self.now;
+        let Some(operation) = self.operations.get(key) else {
+            return false;
+        };
+        let Task::Acquire {
+            give_up_at, calls, ..
+        } = operation.task
+        else {
+            return true;
+        };
+        let has_reason = operation.worth_a_look_at() <= now || give_up_at <= now || !calls;
+        if !operation.is_waiting() || has_reason {
+            return true;
+        }
+        let Some(set) = self.sets[operation.set.place].as_mut() else {
+            return false;
+        };
+        if set.last_look + LOOK_INTERVAL <= now {
+            set.last_look = now;
+            return true;
+        }
+        let jitter = rand::random::<u64>() % (LOOK_INTERVAL / MILLISECOND) * MILLISECOND;
+        let again: Nanos = (now + LOOK_INTERVAL / 2 + jitter).min(give_up_at);
+        let timer = Timer::Resume {
+            operation: key,
+            attempt,
+        };
+        self.timers.set(again, timer);
+        false
+    }
+
+    /// A waiter waits no more: out of the queue, on every node that has one.
+    pub(super) fn leave_queue(&mut self, key: Key) {
+        let Some(operation) = self.operations.get(key) else {
+            return;
+        };
+        let (place, target) = (operation.set.place, Arc::clone(&operation.target));
+        let count = self.sets[place].as_ref().map_or(0, |set| set.nodes.len());
+        for index in 0..count {
+            self.leave((place, index), &target, key.number());
+        }
+    }
+
+    /// A call for a waiter that is gone: it must not keep the others waiting.
+    fn decline(&mut self, at: NodePlace, lock: &str, number: u64) {
+        self.leave(at, &Target::one("".into(), lock), number);
+    }
+
+    fn leave(&mut self, at: NodePlace, target: &Target, waiter: u64) {
+        let now = self.now;
+        let Some(connection) = self.node(at).and_then(|node| node.connection()) else {
+            return;
+        };
+        if connection.can_call() {
+            let question = (Mark::NONE, Question::Leave { waiter });
+            connection.ask(question, target, b"", Form::Brief, now);
+            self.has_output(at);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+-- Takes a lock as acquire.lua does, if it is this waiter's turn; joins the queue otherwise.
+-- KEYS[1]: the lock; KEYS[2]: there while others wait; KEYS[3]: the waiters, by arrival; KEYS[4]: the highest ballot ever
+-- accepted. ARGV[1]: the owner's token; ARGV[2]: the time to live in ms; ARGV[3]: the ballot, empty without fencing;
+-- ARGV[4]: how long to remember the ballot, in ms; ARGV[5]: the waiter; ARGV[6]: its arrival; ARGV[7]: how long a waiter
+-- may take to answer its call, in ms.
+-- Returns what acquire.lua returns, but when another owner holds the lock -2 - n, n being the ms after which a look is
+-- worth while: the owner's PTTL, and a little more for each waiter before this one. If the owner is of another library,
+-- which calls nobody, 2^42 is subtracted from that.
+local waiter = ARGV[5]
+local holder = redis.call('GET', KEYS[1])
+if not holder then
+  local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+  if first[1] and first[1] ~= waiter and tonumber(first[2]) < tonumber(ARGV[6]) then
+    holder = promote(KEYS[1], KEYS[2], KEYS[3], ARGV[7])
+  end
+end
+if holder and holder ~= ARGV[1] and holder ~= 'reserved:' .. waiter then
+  redis.call('ZADD', KEYS[3], 'NX', ARGV[6], waiter)
+  redis.call('PEXPIRE', KEYS[3], 60000)
+  redis.call('SET', KEYS[2], '1', 'PX', 60000)
+  local left = redis.call('PTTL', KEYS[1])
+  if not (#holder == 40 and string.match(holder, '^%x+$')) and string.sub(holder, 1, 9) ~= 'reserved:' then
+    return -2 - left - 4398046511104
+  end
+  return -2 - left - redis.call('ZRANK', KEYS[3], waiter) * ARGV[7]
+end
+local accepted, least, fresh = true, 0, holder ~= ARGV[1]
+if ARGV[3] ~= '' then
+  local ballot = tonumber(ARGV[3])
+  local highest = tonumber(redis.call('GET', KEYS[4]) or '0')
+  local time = redis.call('TIME')
+  local now = time[1] * 1000000 + time[2]
+  accepted = ballot > highest and ballot >= now - 1000000 and ballot <= math.max(highest + 1, now + 1000000)
+  least = math.max(highest + 1, now)
+  -- A message that comes once more, after the lock was given back, takes nothing.
+  if fresh and ballot == highest then return least end
+  if accepted then redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[4]) end
+end
+redis.call('ZREM', KEYS[3], waiter)
+if fresh then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  -- The next in line looks again when this owner's time is over.
+  local second = redis.call('ZRANGE', KEYS[3], 0, 0)
+  if second[1] then
+    redis.call('SET', KEYS[2], '1', 'PX', 60000)
+    local channel, number = string.match(second[1], '^(.*)|(%d+)$')
+    redis.pcall('PUBLISH', channel, number .. ' standby ' .. ARGV[2])
+  end
+end
+if not accepted then return least end
+return 0
