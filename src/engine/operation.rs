@@ -438,18 +438,6 @@ impl Operation {
         }
     }
 
-    /// Nodes that have not called in time do not count any more, in an attempt that waits for their calls.
-    pub(crate) fn give_up_uncalled(&mut self) {
-        if !self.gathering {
-            return;
-        }
-        let message = "did not offer the lock in time".into();
-        for node in self.open.without(self.asked).iter() {
-            self.unavailable(node, Status::Unanswered, &message);
-        }
-        self.open = NodeMask(self.open.0 & self.asked.0);
-    }
-
     /// The nodes that may hold this attempt's key: all that were asked and have not refused.
     pub(crate) fn may_hold(&self) -> NodeMask {
         NodeMask(self.asked.0 | self.earlier.0).without(self.tally.no())

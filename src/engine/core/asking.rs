@@ -456,10 +456,12 @@ impl Core {
         if !self.is_at(key, attempt) {
             return;
         }
+        if self.operations.get(key).is_some_and(|it| it.gathering) {
+            return self.ask_uncalled(key);
+        }
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
-        operation.give_up_uncalled();
         let (place, open) = (operation.set.place, operation.open);
         let (timeout, asked_at) = (operation.node_timeout(), operation.asked_at);
         let waited = (self.now - asked_at) / MILLISECOND;
