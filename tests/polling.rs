@@ -15,7 +15,7 @@ const QUESTIONS: u64 = 100;
 
 fn a_waiter_asks_seldom(protocol: &str, holder: &[&str]) {
     let cluster = Cluster::start(3);
-    let options = options_with(&[("protocol", protocol)]);
+    let options = options_with(&[("protocol", protocol), ("fair", "on")]);
     let factory = Factory::with_options(&cluster.urls(), &options).unwrap();
     common::all_connected(&factory);
     cluster.command_all(holder);
