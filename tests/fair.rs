@@ -93,6 +93,35 @@ fn a_waiter_that_gives_up_leaves_the_queue() {
     });
 }
 
+/// One that stayed would be called in vain, again and again.
+#[test]
+fn a_waiter_leaves_the_queue_also_when_scripts_were_flushed() {
+    let cluster = Cluster::start(3);
+    let factory = fair(&cluster);
+    let _held = factory.acquire("r", TTL, Wait::No).unwrap();
+    let queue = Queue::new().unwrap();
+    for id in 0..20 {
+        factory
+            .submit_acquire("r", TTL, Wait::Forever, &queue, id)
+            .unwrap();
+    }
+    let waiting = |node: &testkit::Server| {
+        let queue = "{r}:redlock:queue";
+        node.command(&["ZCARD", queue]).integer()
+    };
+    testkit::wait_until(PATIENCE, "all wait everywhere", || {
+        cluster.iter().all(|node| waiting(node) == 20)
+    });
+    cluster.command_all(&["SCRIPT", "FLUSH"]);
+    for id in 0..20 {
+        queue.cancel(id).unwrap();
+    }
+    // Less than a minute, for that is when an idle queue is gone in any case.
+    testkit::wait_until(Duration::from_secs(30), "all have left", || {
+        cluster.iter().all(|node| waiting(node) == 0)
+    });
+}
+
 #[test]
 fn without_fairness_nobody_queues() {
     let cluster = Cluster::start(3);
