@@ -73,6 +73,34 @@ func take(t testing.TB, f *Factory, name string, options ...LockOption) *Lock {
 	return lock
 }
 
+// takeEverywhere locks a resource on all nodes. A majority is enough for a lock, so on a busy machine the first ones of a
+// factory may lack a node that is not connected yet.
+func takeEverywhere(t testing.TB, f *Factory, name, key string, options ...LockOption) *Lock {
+	t.Helper()
+	var lock *Lock
+	eventually(t, "all nodes have the key", func() bool {
+		lock = take(t, f, name, options...)
+		if everywhere(t, key, lock.Token()) {
+			return true
+		}
+		if err := lock.Unlock(background()); err != nil {
+			t.Fatal(err)
+		}
+		return false
+	})
+	return lock
+}
+
+func everywhere(t testing.TB, key, token string) bool {
+	t.Helper()
+	for _, owner := range owners(t, key) {
+		if owner != token {
+			return false
+		}
+	}
+	return true
+}
+
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
