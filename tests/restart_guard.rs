@@ -191,7 +191,7 @@ fn a_restarted_master_votes_when_the_longest_ttl_has_passed() {
         connected(&factory, 0);
         eventually("a part of the time to pass", || uptime(&cluster[0]) >= 3);
         cluster[0]
-            .command(&["CLIENT", "KILL", "TYPE", "normal"])
+            .command(&["CLIENT", "KILL", "USER", "default"])
             .ok();
         connected(&factory, 0);
         common::all_connected(&factory);
