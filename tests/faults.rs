@@ -315,6 +315,7 @@ fn nodes_that_deny_scripts_grant_locks_that_only_run_out() {
     assert_eq!(error.status(), Status::NoQuorum);
     assert!(refusals(&error) >= 2, "{error:?}");
     let factory = Factory::with_options(&urls, &common::unfenced()).unwrap();
+    common::all_connected(&factory);
     let ttl = Duration::from_secs(5);
     let lock = factory.acquire("r", ttl, Wait::No).unwrap();
     for error in [lock.extend(ttl).unwrap_err(), lock.release().unwrap_err()] {

@@ -511,8 +511,8 @@ fn another_server_behind_an_open_connection_does_not_vote() {
         switch.swap(&replacement);
         // The very first question to it is answered by a server that does not know the scripts of this start.
         let refused = other.acquire("r", TTL, Wait::No).unwrap_err();
-        assert_eq!(refused.nodes()[2].status, Status::Ok, "{refused:?}");
-        assert_ne!(refused.nodes()[0].status, Status::Ok, "{refused:?}");
+        let message = &refused.nodes()[0].message;
+        assert!(message.contains("another server"), "{refused:?}");
         is_kept_out(&other, &held);
         assert!(switch.accepted() > connections);
         assert_eq!(lock_count(&replacement), 0);

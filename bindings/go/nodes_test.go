@@ -33,8 +33,17 @@ func nodeURLs() []string { return strings.Split(os.Getenv("REDLOCK_TEST_URLS"), 
 
 func background() context.Context { return context.Background() }
 
-// factory is a new one over all nodes, closed at the test's end.
+// factory is a new one over all nodes, closed at the test's end. Its nodes have much time to answer, as the machine may be
+// busy; a goroutine that is alone calls the library itself all the same.
 func factory(t testing.TB, options ...Option) *Factory {
+	t.Helper()
+	f := plainFactory(t, append([]Option{WithNodeTimeout(10 * time.Second)}, options...)...)
+	f.port.direct.allowed = true
+	return f
+}
+
+// plainFactory is one with the node timeout that it has by default.
+func plainFactory(t testing.TB, options ...Option) *Factory {
 	t.Helper()
 	f, err := New(nodeURLs(), options...)
 	if err != nil {
