@@ -263,7 +263,7 @@ fn while_connections_are_cut_and_scripts_forgotten() {
     no_increment_is_lost(test, (&cluster, LONG_TTL), (ROUNDS, STEP), |more| {
         let server = &cluster[random(3)];
         server.command(&["SCRIPT", "FLUSH"]).ok();
-        server.command(&["CLIENT", "KILL", "TYPE", "normal"]).ok();
+        server.command(&["CLIENT", "KILL", "USER", "default"]).ok();
         more();
     });
 }

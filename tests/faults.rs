@@ -493,7 +493,7 @@ fn a_node_that_closes_idle_connections_is_reached_again() {
     let cluster = Cluster::start(3);
     let factory = common::factory(&cluster);
     for _ in 0..10 {
-        let kill = ["CLIENT", "KILL", "TYPE", "normal"];
+        let kill = ["CLIENT", "KILL", "USER", "default"];
         cluster.command_all(&kill);
         common::works_again(&factory, "r");
     }

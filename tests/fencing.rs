@@ -250,7 +250,7 @@ fn fail_for_a_while(server: &Server, meanwhile: impl FnOnce()) {
             server.cont();
         }
         2 => {
-            server.command(&["CLIENT", "KILL", "TYPE", "normal"]).ok();
+            server.command(&["CLIENT", "KILL", "USER", "default"]).ok();
             meanwhile();
         }
         _ => {

@@ -198,7 +198,7 @@ fn votes_after_the_longest_ttl(knew_it: bool) {
     connected(&factory, 0);
     eventually("a part of the time to pass", || uptime(&cluster[0]) >= 3);
     cluster[0]
-        .command(&["CLIENT", "KILL", "TYPE", "normal"])
+        .command(&["CLIENT", "KILL", "USER", "default"])
         .ok();
     common::all_connected(&factory);
     assert!(uptime(&cluster[0]) >= 5, "it votes too early");
