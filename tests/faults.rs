@@ -499,12 +499,27 @@ fn a_node_that_closes_idle_connections_is_reached_again() {
     }
 }
 
+/// A connection that the server has let in as its only client. It may refuse the first few, for the testkit's own
+/// connection, which lasts for one command, counts until the server has read its end.
+fn only_client(server: &Server) -> TcpStream {
+    let mut client = None;
+    eventually("the server lets one client in", || {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let mut answer = [0; 7];
+        let admitted = stream
+            .write_all(b"PING\r\n")
+            .and_then(|()| stream.read_exact(&mut answer));
+        client = Some(stream);
+        admitted.is_ok() && &answer == b"+PONG\r\n"
+    });
+    client.unwrap()
+}
+
 #[test]
 fn a_node_that_is_full_of_clients_says_so() {
     let cluster = Cluster::start(1);
     config(&cluster[0], "maxclients", "1");
-    // The testkit's own connection lasts for one command; this one stays.
-    let stays = TcpStream::connect(cluster[0].address()).unwrap();
+    let stays = only_client(&cluster[0]);
     let factory = Factory::with_options(&cluster.urls(), &common::options()).unwrap();
     let error = acquire(&factory).unwrap_err();
     assert_eq!(error.status(), Status::NoQuorum);
