@@ -1,6 +1,6 @@
 """Many processes of several languages take turns at one lock, while masters hang now and then.
 
-ACROSS_SECONDS is for how long.
+For how long says ACROSS_SECONDS, once without `fair` and once with it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Register:
         self.fences: list[int] = []
 
     def increment(self, fence: int) -> None:
-        """Without any atomicity: who is not alone loses increments."""
-        self.path.write_text(str(int(self.path.read_text()) + 1))
+        """Without any atomicity: who is not alone loses increments, or finds the file empty."""
+        self.path.write_text(str(int(self.path.read_text() or 0) + 1))
         self.fences.append(fence)
 
 
