@@ -67,9 +67,11 @@ class Pair:
         assert self.other.ask("release") == "ok"
 
 
-def test_a_killed_holder_is_followed_by_another_language(start: Callable[..., Party], masters: Masters, fair: str) -> None:
-    parties = [[start(program, **PATIENT, fair=fair) for program in LANGUAGES] for _ in range(2)]
-    pairs = [Pair(holder, other) for holder, other in zip(parties[0], parties[1][1:] + parties[1][:1])]
+def test_a_killed_holder_is_followed_by_another_language(
+    start: Callable[..., Party], party: Callable[[Path], Party], masters: Masters, fair: str
+) -> None:
+    others = LANGUAGES[1:] + LANGUAGES[:1]
+    pairs = [Pair(start(holder, **PATIENT, fair=fair), party(other)) for holder, other in zip(LANGUAGES, others)]
     for pair in pairs:
         pair.hold_and_wait(masters)
     for pair in pairs:
