@@ -309,19 +309,15 @@ fn a_process_that_waits_asks_each_node_once_a_second() {
     served_in_order(&queue, 0..64);
 }
 
-#[test]
-fn threads_with_factories_of_their_own_take_turns() {
-    if !nodes_call() {
-        return;
-    }
-    let cluster = Cluster::start(5);
+/// Eight threads with a factory each share a lock, and hold it so many times.
+fn take_turns(times: usize, factory: impl Fn(usize) -> Factory + Sync) {
     let served = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for thread in 0..8 {
-            let (cluster, served) = (&cluster, &served);
+            let (factory, served) = (&factory, &served);
             scope.spawn(move || {
-                let factory = fair(cluster);
-                for _ in 0..50 {
+                let factory = factory(thread);
+                for _ in 0..times {
                     let lock = factory.acquire("r", TTL, Wait::Forever).unwrap();
                     served.lock().unwrap().push((thread, lock.fence()));
                     lock.release().unwrap();
@@ -330,8 +326,28 @@ fn threads_with_factories_of_their_own_take_turns() {
         }
     });
     let served = served.into_inner().unwrap();
-    assert_eq!(served.len(), 400);
+    assert_eq!(served.len(), 8 * times);
     assert!(served.windows(2).all(|pair| pair[0].1 < pair[1].1));
+}
+
+#[test]
+fn threads_with_factories_of_their_own_take_turns() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(5);
+    take_turns(50, |_| fair(&cluster));
+}
+
+/// Whoever does not queue barges in, and cannot keep those out who do.
+#[test]
+fn those_who_queue_and_those_who_do_not_share_a_lock() {
+    let cluster = Cluster::start(5);
+    take_turns(20, |thread| {
+        let fair = ["on", "off"][thread % 2];
+        let options = common::options_with(&[("fair", fair)]);
+        Factory::with_options(&cluster.urls(), &options).unwrap()
+    });
 }
 
 #[test]
