@@ -231,7 +231,7 @@ fn while_masters_restart_and_forget_everything() {
     if let Some(role) = child::role() {
         return worker(&role);
     }
-    const TTL: u64 = 4_000;
+    const TTL: u64 = 3_000;
     let test = "while_masters_restart_and_forget_everything";
     let cluster = Cluster::start(5);
     // Before that, a newcomer takes the nodes for a set that was just started.
@@ -263,7 +263,7 @@ fn while_connections_are_cut_and_scripts_forgotten() {
     no_increment_is_lost(test, (&cluster, LONG_TTL), (ROUNDS, STEP), |more| {
         let server = &cluster[random(3)];
         server.command(&["SCRIPT", "FLUSH"]).ok();
-        server.command(&["CLIENT", "KILL", "TYPE", "normal"]).ok();
+        server.command(&["CLIENT", "KILL", "USER", "default"]).ok();
         more();
     });
 }

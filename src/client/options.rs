@@ -147,10 +147,11 @@ const TABLE: &[Row] = &[
     Row {
         info: OptionInfo {
             name: "fair",
-            default: "on",
+            default: "off",
             values: "on, off",
             description: "Whether those who wait for a lock are served in the order of their arrival, and called when it \
-                          is free. `off`: they look for it now and then, and whoever comes first gets it.",
+                          is free. `off`: they look for it now and then, and whoever comes first gets it. Not the \
+                          default yet: where clients reach different nodes of a set, hand-over is slow with it.",
         },
         set: |options, value| {
             options.settings.fair = match value {
@@ -294,7 +295,7 @@ impl Default for Options {
                 max_ttl_ms: 120_000,
                 key_prefix: "".into(),
                 fencing: true,
-                fair: true,
+                fair: false,
                 restart_guard: RestartGuard::Auto,
                 ballot_clock_offset_ms: 0,
                 ballot_retention_ms: DAY_MS,

@@ -71,6 +71,9 @@ pub(crate) enum Request {
 /// Rounds of ballots within one attempt after which it counts as a split vote.
 const MAX_ROUNDS: u32 = 8;
 
+/// Sockets that are looked at in one turn.
+const EVENTS: usize = 256;
+
 /// A node's place: of its set, and in its set.
 type NodePlace = (usize, usize);
 
@@ -103,7 +106,7 @@ impl Core {
         Core {
             runtime,
             poll,
-            events: Events::with_capacity(256),
+            events: Events::with_capacity(EVENTS),
             sets: Vec::new(),
             operations: Slab::new(),
             kept: Slab::new(),
@@ -157,6 +160,7 @@ impl Core {
                 ticket.complete(Outcome::Failed(error));
             }
         }
+        self.events = Events::with_capacity(EVENTS);
         for set in self.sets.iter_mut().flatten() {
             set.asking = 0;
             set.queued.clear();

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use super::grant::Grant;
 use super::queue::QueueState;
+use super::sync::call_out;
 use crate::clock::{MILLISECOND, Nanos};
 use crate::error::Error;
 
@@ -34,7 +35,7 @@ impl Notice {
         match self {
             Notice::None => {}
             Notice::Queue(queue, id) => queue.lost(id, error),
-            Notice::Call(call) => call(error),
+            Notice::Call(call) => call_out(|| call(error)),
         }
     }
 }

@@ -417,7 +417,13 @@ impl Operation {
 
     /// Counts a node's vote.
     pub(crate) fn vote(&mut self, node: usize, vote: Vote) {
-        self.tally.record(node, vote);
+        if self.tally.record(node, vote)
+            && vote == Vote::No
+            && let Task::Acquire { calls, .. } = &mut self.task
+        {
+            // It refused without putting anybody into a queue.
+            *calls = false;
+        }
     }
 
     /// Counts a node as unavailable, for the reason given.
@@ -430,18 +436,6 @@ impl Operation {
                 message,
             });
         }
-    }
-
-    /// Nodes that have not called in time do not count any more, in an attempt that waits for their calls.
-    pub(crate) fn give_up_uncalled(&mut self) {
-        if !self.gathering {
-            return;
-        }
-        let message = "did not offer the lock in time".into();
-        for node in self.open.without(self.asked).iter() {
-            self.unavailable(node, Status::Unanswered, &message);
-        }
-        self.open = NodeMask(self.open.0 & self.asked.0);
     }
 
     /// The nodes that may hold this attempt's key: all that were asked and have not refused.

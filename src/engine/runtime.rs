@@ -6,6 +6,7 @@
 //! batches; that is faster for many.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -299,6 +300,19 @@ impl Runtime {
     }
 
     fn drive_until_done(&self, operation: Operation, ticket: &Ticket) -> Outcome {
+        let driven = catch_unwind(AssertUnwindSafe(|| self.drive(operation, ticket)));
+        let Ok((outcome, company)) = driven else {
+            lock(self.core()).fail_everything();
+            self.leave_wheel(true);
+            let error = Error::new(Status::Internal, Status::Internal.message());
+            return ticket.take().unwrap_or(Outcome::Failed(error));
+        };
+        self.leave_wheel(company > 0);
+        outcome.unwrap_or_else(|| ticket.wait())
+    }
+
+    /// The outcome, if it came soon enough, and how many others wait for theirs.
+    fn drive(&self, operation: Operation, ticket: &Ticket) -> (Option<Outcome>, u64) {
         let until = clock::now() + CALLER_DRIVES_FOR;
         let mut core = lock(self.core());
         core.submit(Box::new(operation));
@@ -307,10 +321,7 @@ impl Runtime {
             core.turn(until);
             outcome = ticket.take();
         }
-        let company = core.settle();
-        drop(core);
-        self.leave_wheel(company > 0);
-        outcome.unwrap_or_else(|| ticket.wait())
+        (outcome, core.settle())
     }
 
     fn leave_wheel(&self, company: bool) {
@@ -326,7 +337,7 @@ impl Runtime {
 
     fn drive_for_ever(&self) {
         loop {
-            let turns = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let turns = catch_unwind(AssertUnwindSafe(|| {
                 let mut core = lock(self.core());
                 while !self.may_stand_by() {
                     core.turn(Nanos::MAX);

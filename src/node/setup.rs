@@ -133,7 +133,8 @@ pub(crate) fn establish(
     let mut dialogue = Dialogue::new(stream, deadline, address.password.as_ref());
     let greeting = greet(&mut dialogue, address)?;
     let mut server = examine(&mut dialogue, address, &greeting)?;
-    if !(server.resp3 && subscribe(&mut dialogue, &terms.channel)?) {
+    let may_be_called = server.resp3 && !terms.channel.is_empty();
+    if !(may_be_called && subscribe(&mut dialogue, &terms.channel)?) {
         terms.channel = "".into();
     }
     let run_id = server.run_id.as_deref().unwrap_or_default();
@@ -197,7 +198,8 @@ fn has_no_hello(error: &redis::ServerError) -> bool {
 
 fn greet_resp2(dialogue: &mut Dialogue<'_>, address: &Address) -> Result<Greeting, SetupError> {
     let Some(auth) = auth(address) else {
-        dialogue.exchange("CLIENT SETNAME", &[set_name()])?;
+        // A server that hangs up instead of answering a second command has said why in its answer to the first.
+        dialogue.exchange("CLIENT SETNAME and PING", &[set_name(), cmd("PING")])?;
         return Ok(Greeting::default());
     };
     let replies = dialogue.exchange("AUTH", &[auth, set_name()])?;

@@ -89,15 +89,52 @@ impl Core {
         }
         set.asking += 1;
         operation.gathering = true;
-        // All are waited for, although none is asked yet: for as long as the first call holds good, and once more.
+        // All are waited for, although none is asked yet.
         operation.open = NodeMask(u64::MAX >> (64 - set.nodes.len()));
         let timer = Timer::NodeTimeout {
             operation: key,
             attempt: operation.attempt,
         };
-        let calls_until = now + 2 * command::GRACE;
-        self.timers.set(calls_until, timer);
+        self.timers.set(now + command::GRACE / 5, timer);
         true
+    }
+
+    /// The other nodes have had time to call as well. Those that have not are asked all the same: the lock may be free
+    /// there without anybody having given it back.
+    pub(super) fn ask_uncalled(&mut self, key: Key) {
+        let now = self.now;
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        operation.gathering = false;
+        let uncalled = operation.open.without(operation.asked);
+        operation.open = NodeMask(operation.open.0 & operation.asked.0);
+        let timer = Timer::NodeTimeout {
+            operation: key,
+            attempt: operation.attempt,
+        };
+        self.timers.set(now + operation.node_timeout(), timer);
+        if operation.phase == Phase::Asking {
+            for node in uncalled.iter() {
+                self.ask_caller(key, node);
+            }
+            self.count_out(key, uncalled);
+        }
+        self.evaluate(key);
+    }
+
+    /// Of these nodes, those that could not be asked do not count in this attempt.
+    fn count_out(&mut self, key: Key, nodes: NodeMask) {
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        let Some(set) = self.sets[operation.set.place].as_ref() else {
+            return;
+        };
+        for index in nodes.without(operation.asked).iter() {
+            let (status, reason) = &set.nodes[index].trouble;
+            operation.unavailable(index, *status, reason);
+        }
     }
 
     fn ask_caller(&mut self, key: Key, index: usize) {
@@ -203,7 +240,8 @@ impl Core {
         };
         if connection.can_call() {
             let question = (Mark::NONE, Question::Leave { waiter });
-            connection.ask(question, target, b"", Form::Brief, now);
+            // In whole: nobody would ask again on NOSCRIPT, and one that stays is called in vain when its turn comes.
+            connection.ask(question, target, b"", Form::Whole, now);
             self.has_output(at);
         }
     }
