@@ -350,6 +350,41 @@ fn those_who_queue_and_those_who_do_not_share_a_lock() {
     });
 }
 
+/// Nobody has a reason to look before, and of those who have none only one in a second does.
+#[test]
+fn the_queue_outlives_the_holders_time() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(3);
+    let factory = fair(&cluster);
+    let outlives = || {
+        let left = |server: &Server, key| server.command(&["PTTL", key]).integer();
+        let outlives = |server: &Server| {
+            let lock = left(server, "r");
+            let records = ["{r}:redlock:queue", "{r}:redlock:waiting"];
+            lock > 0 && records.iter().all(|key| left(server, key) > lock)
+        };
+        cluster.iter().all(outlives)
+    };
+    let held = factory.acquire("r", 5 * TTL, Wait::No).unwrap();
+    let queue = Queue::new().unwrap();
+    line_up(&cluster, &factory, &queue, 2);
+    assert!(outlives());
+    for id in 2..4 {
+        factory
+            .submit_acquire("r", 5 * TTL, Wait::Forever, &queue, id)
+            .unwrap();
+    }
+    testkit::wait_until(PATIENCE, "all wait", || waiters(&cluster, "r") == 4);
+    held.release().unwrap();
+    next_served(&queue).1.release().unwrap();
+    next_served(&queue).1.release().unwrap();
+    // The third holds it for long.
+    let _held = next_served(&queue);
+    testkit::wait_until(PATIENCE, "all nodes to be held", outlives);
+}
+
 #[test]
 fn a_waiter_that_gives_up_leaves_the_queue() {
     if !nodes_call() {

@@ -378,7 +378,7 @@ impl Core {
     }
 
     /// Tells the caller. The operation stays until the last node has answered.
-    fn end(&mut self, key: Key, outcome: Outcome) {
+    pub(super) fn end(&mut self, key: Key, outcome: Outcome) {
         self.turn_over(key);
         let Some(operation) = self.operations.get_mut(key) else {
             return;

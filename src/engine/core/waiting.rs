@@ -7,6 +7,7 @@ use crate::clock::{self, MILLISECOND, Nanos};
 use crate::engine::nodes::{Link, Mark};
 use crate::engine::operation::{LOOK_INTERVAL, Phase, Task};
 use crate::engine::slab::Key;
+use crate::engine::ticket::Outcome;
 use crate::engine::timer::Timer;
 use crate::logic::quorum::NodeMask;
 use crate::node::command::{Form, Question};
@@ -83,7 +84,7 @@ impl Core {
             return;
         }
         let grant = operation.lock.upgrade();
-        if grant.is_some_and(|grant| grant.add_node(node)) {
+        if grant.is_some_and(|grant| grant.validity() > 0 && grant.add_node(node)) {
             return self.ask_caller(key, node);
         }
         let (at, target) = ((operation.set.place, node), Arc::clone(&operation.target));
@@ -97,12 +98,16 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
+        if operation.set.is_closed() {
+            return;
+        }
+        if let Err(error) = operation.begin_attempt(now) {
+            operation.phase = Phase::Resting;
+            return self.end(key, Outcome::Failed(error));
+        }
         let Some(set) = self.sets[operation.set.place].as_mut() else {
             return;
         };
-        if operation.set.is_closed() || operation.begin_attempt(now).is_err() {
-            return;
-        }
         if set.settings.fencing {
             operation.propose(set.ballots.propose(now));
         }
