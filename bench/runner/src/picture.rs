@@ -84,13 +84,22 @@ impl Row {
         percentile(&self.waits, 0.5)
     }
 
+    fn most(&self) -> f64 {
+        percentile(&self.waits, 0.99)
+    }
+
     fn longest(&self) -> f64 {
         percentile(&self.waits, 1.0)
     }
 
     fn words(&self) -> String {
-        let (median, longest) = (duration(self.median()), duration(self.longest()));
-        format!("{}: median {median}, longest {longest}", self.label)
+        format!(
+            "{}: median {}, 99 % within {}, longest {}",
+            self.label,
+            duration(self.median()),
+            duration(self.most()),
+            duration(self.longest())
+        )
     }
 
     fn class(&self) -> &'static str {
@@ -200,8 +209,14 @@ fn drawn(row: &Row, axis: &Axis, base: f64) -> String {
     drawn += &text("name", 20.0, base - 18.0, row.label);
     let right = LEFT + PLOT + 20.0;
     let words = |name, wait| format!("{name} {}", duration(wait));
-    drawn += &text("soft", right, base - 27.0, &words("median", row.median()));
-    drawn + &text("soft", right, base - 9.0, &words("longest", row.longest()))
+    drawn += &text("soft", right, base - 37.0, &words("median", row.median()));
+    drawn += &text(
+        "soft",
+        right,
+        base - 21.0,
+        &words("99 % within", row.most()),
+    );
+    drawn + &text("soft", right, base - 5.0, &words("longest", row.longest()))
 }
 
 /// The outline of a histogram; the tallest part has the height of a bar.
