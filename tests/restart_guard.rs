@@ -81,6 +81,8 @@ fn hold_on_two(cluster: &Cluster, factory: &Factory) -> Lock {
 
 /// Node 0, which restarted without its data, does not vote for this client; so there is no second holder of `held`.
 fn is_kept_out(factory: &Factory, held: &Lock) {
+    // As long as no other node is known, the set may be one that was just started.
+    all_connected(factory);
     let node = connected(factory, 0);
     assert_eq!(node.report.status, Status::NotAdmitted, "{node}");
     assert!(node.report.message.contains("has restarted"), "{node}");
