@@ -34,11 +34,26 @@ pub struct Handover {
     pub patient: bool,
     /// Whether a client whose turn is over declines calls, or lets the reservations run out.
     pub declines: bool,
-    /// Whether a client remembers the call of a node that has refused it since it began to gather, until its attempt is
-    /// over.
-    pub remembers: bool,
+    pub clients: Clients,
     /// Whether the order of service is promised.
     pub in_order: bool,
+    /// The holder keeps the lock, but has it on two nodes only; and the waiters' attempts are so many at most. 0 when the
+    /// holder has it on all nodes and gives it back.
+    pub held_attempts: u8,
+}
+
+/// How clients heed calls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clients {
+    /// As the library's are meant.
+    Sound,
+    /// The same, but the time for more calls is up also for an attempt that has failed: the waiter leaves where it was not
+    /// called. This is what the library's do.
+    LeavingLate,
+    /// The call of a node that was asked already in an attempt that gathers is dropped.
+    Forgetful,
+    /// A call when the lock is won already is dropped.
+    Deaf,
 }
 
 /// What is under way on a connection in one direction; the front one first.
@@ -51,6 +66,7 @@ enum Ask {
     Acquire = 1,
     AcquireOrWait,
     Release,
+    StepBack,
     Leave,
 }
 
@@ -94,7 +110,8 @@ impl Line {
 
 impl Ask {
     fn of(number: u32) -> Option<Ask> {
-        [Ask::Acquire, Ask::AcquireOrWait, Ask::Release, Ask::Leave]
+        use Ask::{Acquire, AcquireOrWait, Leave, Release, StepBack};
+        [Acquire, AcquireOrWait, Release, StepBack, Leave]
             .into_iter()
             .find(|it| *it as u32 == number)
     }
@@ -124,7 +141,7 @@ pub struct Client {
     pub phase: Phase,
     /// Whether it waits in the queue.
     pub is_waiting: bool,
-    /// Asks the nodes that call, for now.
+    /// Asks the nodes that call, until the time for that is up.
     pub gathering: bool,
     looks: u8,
 }
@@ -145,8 +162,12 @@ struct Link {
     to: Line,
     from: Line,
     vote: Vote,
+    /// The node owes an answer in this attempt.
+    open: bool,
     /// The node called during an attempt in which it had been asked already.
     called: bool,
+    /// The waiter is in the node's queue, as far as is known.
+    queued_on: bool,
     /// Whether a release must go there, when the client holds the lock.
     taken: bool,
     /// How many answers of earlier attempts the node still owes.
@@ -165,6 +186,8 @@ pub struct State {
     pub clients: [Client; CLIENTS],
     /// Somebody was served out of turn.
     pub out_of_turn: bool,
+    /// How many attempts the waiters made while the holder keeps the lock.
+    pub attempts: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -199,14 +222,17 @@ impl Handover {
     /// An attempt that asks all nodes.
     fn ask_all(&self, state: &mut State, client: usize) {
         self.begin_attempt(state, client);
-        self.ask_uncalled(state, client);
+        (0..NODES).for_each(|node| self.ask(state, client, node));
     }
 
     fn begin_attempt(&self, state: &mut State, client: usize) {
-        state.clients[client].phase = Phase::Asking;
+        state.attempts += u8::from(self.held_attempts > 0 && client < usize::from(WAITERS));
+        let it = &mut state.clients[client];
+        (it.phase, it.gathering) = (Phase::Asking, false);
         for node in &mut state.nodes {
             let link = &mut node.links[client];
-            (link.vote, link.called) = (Vote::NotAsked, false);
+            link.stale += u8::from(link.open);
+            (link.vote, link.open, link.called) = (Vote::NotAsked, false, false);
         }
     }
 
@@ -216,16 +242,35 @@ impl Handover {
             false => Ask::Acquire,
         };
         let link = &mut state.nodes[node].links[client];
-        link.vote = Vote::Open;
+        if link.vote == Vote::NotAsked {
+            link.vote = Vote::Open;
+        }
+        link.open = true;
         link.to.push(question as u32);
     }
 
-    /// The nodes that have not called are asked too.
+    /// A node has called: asks it, and those in whose queue the waiter is not known to be.
+    fn gather(&self, state: &mut State, client: usize) {
+        self.begin_attempt(state, client);
+        state.clients[client].gathering = true;
+        for node in 0..NODES {
+            if !state.nodes[node].links[client].queued_on {
+                self.ask(state, client, node);
+            }
+        }
+    }
+
+    /// The time for more calls is up: the nodes that have not called are asked too.
     fn ask_uncalled(&self, state: &mut State, client: usize) {
         state.clients[client].gathering = false;
         for node in 0..NODES {
-            if state.nodes[node].links[client].vote == Vote::NotAsked {
-                self.ask(state, client, node);
+            if state.nodes[node].links[client].vote != Vote::NotAsked {
+                continue;
+            }
+            match state.clients[client].phase {
+                Phase::Asking => self.ask(state, client, node),
+                Phase::Resting if self.clients != Clients::LeavingLate => {}
+                _ => self.take_too(state, client, node),
             }
         }
     }
@@ -233,34 +278,58 @@ impl Handover {
     /// A node calls.
     fn called(&self, state: &mut State, client: usize, node: usize) {
         let link = &mut state.nodes[node].links[client];
-        let was_asked = link.vote != Vote::NotAsked;
+        link.queued_on = false;
+        let is_new = link.vote == Vote::NotAsked;
+        let gathering = state.clients[client].gathering;
         match state.clients[client].phase {
-            Phase::Resting => {
-                self.begin_attempt(state, client);
-                state.clients[client].gathering = true;
-                self.ask(state, client, node);
+            Phase::Resting => self.gather(state, client),
+            Phase::Asking if gathering && is_new => self.ask(state, client, node),
+            Phase::Asking => {
+                link.called = !gathering || self.clients != Clients::Forgetful;
+                self.evaluate(state, client);
             }
-            Phase::Asking if !state.clients[client].gathering => link.called = true,
-            Phase::Asking if !was_asked => self.ask(state, client, node),
-            Phase::Asking => link.called = self.remembers,
-            Phase::Held => {
-                // Won already: this node is taken too, unless it was asked before.
-                link.taken = true;
-                if !was_asked {
-                    self.ask(state, client, node);
-                    state.nodes[node].links[client].stale += 1;
-                }
-            }
+            Phase::Held if self.clients == Clients::Deaf => {}
+            Phase::Held => self.take_too(state, client, node),
             Phase::Done if self.declines => link.to.push(Ask::Leave as u32),
             Phase::Idle | Phase::Done => {}
         }
     }
 
+    /// The lock was won by the votes of others: takes it here as well, or lets it go.
+    fn take_too(&self, state: &mut State, client: usize, node: usize) {
+        let is_known = state.is_known(client);
+        let link = &mut state.nodes[node].links[client];
+        if is_known && matches!(link.vote, Vote::Open | Vote::Yes) {
+            return; // It has granted, or is going to.
+        }
+        if is_known && state.clients[client].phase == Phase::Held {
+            link.taken = true;
+            self.ask(state, client, node);
+        } else {
+            link.to.push(Ask::Leave as u32);
+        }
+    }
+
     fn answered(&self, state: &mut State, client: usize, node: usize, vote: Vote) {
-        state.nodes[node].links[client].vote = vote;
+        let is_waiting = state.clients[client].is_waiting;
+        let link = &mut state.nodes[node].links[client];
+        link.open = false;
+        if link.vote == Vote::Open {
+            link.vote = vote;
+            link.queued_on |= vote == Vote::No && is_waiting;
+        }
+        self.evaluate(state, client);
+    }
+
+    fn evaluate(&self, state: &mut State, client: usize) {
+        if state.clients[client].phase != Phase::Asking {
+            return;
+        }
         if count(state, client, Vote::Yes) >= QUORUM {
             self.won(state, client);
-        } else if NODES - count(state, client, Vote::No) < QUORUM {
+        } else if NODES - count(state, client, Vote::No) < QUORUM
+            && !awaits_all_refusals(state, client)
+        {
             self.not_won(state, client);
         }
     }
@@ -269,24 +338,29 @@ impl Handover {
         let first = state.clients[0].phase;
         state.out_of_turn |= client != 0 && first != Phase::Held && first != Phase::Done;
         state.clients[client].phase = Phase::Held;
-        state.clients[client].gathering = false;
-        for node in &mut state.nodes {
-            let link = &mut node.links[client];
+        for node in 0..NODES {
+            let link = &mut state.nodes[node].links[client];
             link.taken = matches!(link.vote, Vote::Open | Vote::Yes);
-            link.stale += u8::from(link.vote == Vote::Open);
+            if std::mem::take(&mut link.called) && self.clients != Clients::Deaf {
+                self.take_too(state, client, node);
+            }
         }
     }
 
     fn not_won(&self, state: &mut State, client: usize) {
+        let it = &mut state.clients[client];
+        let give_back = match it.is_waiting {
+            true => Ask::StepBack,
+            false => Ask::Release,
+        };
+        it.phase = Phase::Resting;
         for node in &mut state.nodes {
             let link = &mut node.links[client];
             if matches!(link.vote, Vote::Open | Vote::Yes) {
-                link.to.push(Ask::Release as u32);
+                link.to.push(give_back as u32);
             }
-            link.stale += u8::from(link.vote == Vote::Open);
         }
         let it = &mut state.clients[client];
-        (it.phase, it.gathering) = (Phase::Resting, false);
         if client == BARGING {
             it.phase = Phase::Done;
         } else if !it.is_waiting {
@@ -300,10 +374,7 @@ impl Handover {
     }
 
     fn release(&self, state: &mut State, client: usize) {
-        state.clients[client] = Client {
-            phase: Phase::Done,
-            ..Client::default()
-        };
+        state.clients[client].phase = Phase::Done;
         for node in &mut state.nodes {
             let link = &mut node.links[client];
             if std::mem::take(&mut link.taken) {
@@ -320,25 +391,62 @@ impl Handover {
         }
     }
 
-    /// Answers of attempts that are over change nothing, whenever they come; and what a client that does not ask
-    /// remembers of its last attempt.
+    /// Answers of attempts that are over change nothing, whenever they come; and what a client remembers that does not
+    /// ask.
     fn tidy(&self, state: &mut State) {
-        for node in &mut state.nodes {
-            for (client, link) in node.links.iter_mut().enumerate() {
+        for client in 0..CLIENTS {
+            let is_known = state.is_known(client);
+            let it = &mut state.clients[client];
+            if it.phase == Phase::Done {
+                (it.is_waiting, it.looks) = (false, 0);
+            }
+            let Client {
+                phase, gathering, ..
+            } = *it;
+            for link in state.nodes.iter_mut().map(|node| &mut node.links[client]) {
+                let is_over = match phase {
+                    Phase::Asking => false,
+                    Phase::Held => !is_known,
+                    Phase::Idle | Phase::Resting | Phase::Done => true,
+                };
+                if is_over {
+                    link.stale += u8::from(std::mem::take(&mut link.open));
+                    link.called = false;
+                    link.vote = match link.vote {
+                        Vote::Open | Vote::Yes | Vote::No if gathering => Vote::Yes,
+                        _ => Vote::NotAsked,
+                    };
+                }
+                link.queued_on &= matches!(phase, Phase::Resting | Phase::Asking);
                 while link.stale > 0 && link.from.is_answer() {
                     link.from.pop();
                     link.stale -= 1;
                 }
-                match state.clients[client].phase {
-                    Phase::Asking => {}
-                    Phase::Held if link.vote == Vote::NotAsked => {}
-                    Phase::Held => (link.vote, link.called) = (Vote::Open, false),
-                    _ => (link.vote, link.called) = (Vote::NotAsked, false),
-                }
+            }
+            let all_called = |node: &Node| node.links[client].vote != Vote::NotAsked;
+            if gathering && phase != Phase::Asking && state.nodes.iter().all(all_called) {
+                // There is nobody left to ask.
+                state.clients[client].gathering = false;
             }
         }
         state.nodes.sort_unstable(); // States count as one that differ only in the nodes' order.
     }
+}
+
+impl State {
+    /// Whether the engine still knows the operation: until each node has answered, and the time for more calls is up.
+    fn is_known(&self, client: usize) -> bool {
+        let is_open = |node: &Node| node.links[client].open;
+        self.clients[client].gathering || self.nodes.iter().any(is_open)
+    }
+}
+
+/// An attempt that is lost waits for the other answers, if it got nothing: whoever refuses needs no release.
+fn awaits_all_refusals(state: &State, client: usize) -> bool {
+    let was_called = state.nodes.iter().any(|node| node.links[client].called);
+    let got_none = count(state, client, Vote::Yes) == 0;
+    let missing = count(state, client, Vote::Open) > 0;
+    state.clients[client].is_waiting && got_none && !was_called && missing
 }
 
 fn count(state: &State, client: usize, vote: Vote) -> usize {
@@ -361,6 +469,10 @@ impl Handover {
             Ask::AcquireOrWait => Some(run.acquire_waiting(question, client as Waiter)),
             Ask::Release => {
                 run.release(question.owner);
+                None
+            }
+            Ask::StepBack => {
+                run.step_back(question.owner, client as Waiter);
                 None
             }
             Ask::Leave => {
@@ -394,13 +506,13 @@ impl Handover {
                 Phase::Resting if it.looks < self.looks[client] => {
                     actions.push(Action::Look { client })
                 }
-                Phase::Asking
-                    if it.gathering && (!self.patient || has_heard_all(state, client)) =>
-                {
-                    actions.push(Action::AskUncalled { client });
+                Phase::Held if client != HOLDER || self.held_attempts == 0 => {
+                    actions.push(Action::Release { client })
                 }
-                Phase::Held => actions.push(Action::Release { client }),
                 _ => {}
+            }
+            if it.gathering && (!self.patient || has_heard_all(state, client)) {
+                actions.push(Action::AskUncalled { client });
             }
         }
     }
@@ -443,6 +555,7 @@ impl Model for Handover {
             ..Node::default()
         };
         node.links[HOLDER].taken = true;
+        node.links[0].queued_on = true;
         let mut clients = [Client::default(); CLIENTS];
         clients[0].phase = Phase::Resting;
         clients[0].is_waiting = true;
@@ -451,7 +564,12 @@ impl Model for Handover {
             nodes: [node; NODES],
             clients,
             out_of_turn: false,
+            attempts: 0,
         };
+        if self.held_attempts > 0 {
+            state.nodes[0].lock.key = Key::Free;
+            state.nodes[0].links = Default::default();
+        }
         self.tidy(&mut state);
         vec![state]
     }
@@ -492,8 +610,21 @@ impl Model for Handover {
             ),
             Property::always("one owner at a time", |_, state| one_owner(state)),
             Property::always("whoever waits is served", |handover: &Handover, state| {
-                handover.goes_on(state) || is_served(state)
+                handover.held_attempts > 0 || handover.goes_on(state) || is_served(state)
             }),
+            Property::always("nothing is left behind", |handover: &Handover, state| {
+                !handover.declines
+                    || handover.held_attempts > 0
+                    || handover.goes_on(state)
+                    || is_clean(state)
+            }),
+            Property::always("nobody leaves who waits", |_, state: &State| {
+                !has_left(state)
+            }),
+            Property::always(
+                "few attempts in vain",
+                |handover: &Handover, state: &State| state.attempts <= handover.held_attempts,
+            ),
         ]
     }
 }
@@ -509,6 +640,24 @@ impl Handover {
         self.actions(state, &mut actions);
         !actions.is_empty()
     }
+}
+
+/// A waiter that goes on waiting has left a queue.
+fn has_left(state: &State) -> bool {
+    let mut links = state
+        .nodes
+        .iter()
+        .flat_map(|node| node.links.iter().enumerate());
+    links.any(|(client, link)| {
+        let waits = matches!(state.clients[client].phase, Phase::Resting | Phase::Asking);
+        waits && link.to.has(Ask::Leave as u32)
+    })
+}
+
+/// The lock is free everywhere, and nobody in a queue.
+fn is_clean(state: &State) -> bool {
+    let clean = |node: &Node| node.lock.key == Key::Free && node.lock.queue == 0;
+    state.nodes.iter().all(clean)
 }
 
 /// Everybody who waits has had the lock and given it back.

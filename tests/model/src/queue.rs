@@ -116,6 +116,13 @@ pub enum Action {
         heard: u8,
         waiting: bool,
     },
+    /// The waiter gives back a failed attempt; also of one that was won, for good measure.
+    StepBack {
+        attempt: usize,
+        waiter: Waiter,
+        node: usize,
+        heard: u8,
+    },
     /// A waiter has left the queue, or declines a call.
     Leave {
         waiter: Waiter,
@@ -189,6 +196,13 @@ impl Queue {
         lock.waiting = waiting;
         let mut run = Run::new(self.rules, lock, heard);
         run.release(owner(attempt));
+        let called = run.called;
+        self.call(state, at, called);
+    }
+
+    fn step_back(&self, state: &mut State, at: usize, attempt: usize, waiter: Waiter, heard: u8) {
+        let mut run = Run::new(self.rules, &mut state.nodes[at].lock, heard);
+        run.step_back(owner(attempt), waiter);
         let called = run.called;
         self.call(state, at, called);
     }
@@ -290,8 +304,9 @@ impl Queue {
                 .filter(|&attempt| *out == 0 && state.attempts[attempt].phase != Phase::Idle);
             for attempt in asking {
                 let windows = if self.ballots == 0 { 1 } else { 2 };
+                let calls = lock.key == Key::Free;
                 for (heard, window) in
-                    hearings(lock).flat_map(|it| (0..windows).map(move |w| (it, w)))
+                    hearings(lock.queue, calls).flat_map(|it| (0..windows).map(move |w| (it, w)))
                 {
                     actions.push(Action::Acquire {
                         attempt,
@@ -310,7 +325,9 @@ impl Queue {
         match lock.key {
             Key::Held(owner) if state.attempts[usize::from(owner)].phase == Phase::Ended => {
                 let attempt = usize::from(owner);
-                for (heard, waiting) in hearings(lock).flat_map(|it| [(it, true), (it, false)]) {
+                for (heard, waiting) in
+                    hearings(lock.queue, true).flat_map(|it| [(it, true), (it, false)])
+                {
                     actions.push(Action::Release {
                         attempt,
                         node,
@@ -325,14 +342,29 @@ impl Queue {
             }
             _ => {}
         }
+        for (attempt, client) in self.attempts.iter().enumerate() {
+            if let Client::Waits(waiter) = *client
+                && state.attempts[attempt].phase == Phase::Ended
+            {
+                let step_back = |heard| Action::StepBack {
+                    attempt,
+                    waiter,
+                    node,
+                    heard,
+                };
+                let calls = lock.key == Key::Held(owner(attempt));
+                actions.extend(hearings(lock.queue | bit(waiter), calls).map(step_back));
+            }
+        }
         for waiter in 0..MAX_WAITERS {
-            let known = lock.queue & bit(waiter) != 0 || lock.key == Key::Reserved(waiter);
             let leave = |heard| Action::Leave {
                 waiter,
                 node,
                 heard,
             };
-            actions.extend(hearings(lock).filter(|_| known).map(leave));
+            let calls =
+                !matches!(lock.key, Key::Held(_)) || self.rules == scripts::Rules::LeavingFrees;
+            actions.extend(hearings(lock.queue, calls).map(leave));
         }
     }
 
@@ -343,9 +375,9 @@ impl Queue {
     }
 }
 
-/// Which waiters' processes are subscribed, of those that wait.
-fn hearings(lock: &Lock) -> impl Iterator<Item = u8> + use<> {
-    let queue = lock.queue;
+/// Which waiters' processes are subscribed, of those that wait or are about to; it does not matter if nobody is called.
+fn hearings(queue: u8, calls: bool) -> impl Iterator<Item = u8> {
+    let queue = if calls { queue } else { 0 };
     (0..=queue).filter(move |heard| heard & !queue == 0)
 }
 
@@ -384,6 +416,12 @@ impl Model for Queue {
                 heard,
                 waiting,
             } => self.release(&mut state, node, attempt, heard, waiting),
+            Action::StepBack {
+                attempt,
+                waiter,
+                node,
+                heard,
+            } => self.step_back(&mut state, node, attempt, waiter, heard),
             Action::Leave {
                 waiter,
                 node,
@@ -456,7 +494,7 @@ impl Queue {
             granted += usize::from(answer == Answer::Granted);
         }
         for lock in locks.iter_mut() {
-            Run::new(self.rules, lock, heard).release(LATECOMER);
+            Run::new(self.rules, lock, heard).step_back(LATECOMER, waiter);
         }
         granted >= QUORUM
     }

@@ -1,7 +1,7 @@
 //! The scripts of the queue of waiters, on one node, and the faults that the checker must find in them.
 //!
-//! Beside `acquire.lua`, `acquire_waiting.lua`, `promote.lua`, `release.lua` and `leave.lua` of the library, each a
-//! function here. A waiter is its place in the order of arrival, which is its score in the queue; so the queue is a set.
+//! Beside `acquire.lua`, `acquire_waiting.lua`, `promote.lua`, `release.lua`, `step_back.lua` and `leave.lua` of the
+//! library, each a function here. A waiter is its place in the order of arrival, which is its score in the queue; so the queue is a set.
 
 /// An attempt's owner token.
 pub type Owner = u8;
@@ -29,6 +29,12 @@ pub enum Rules {
     LeavingFrees,
     /// A release calls nobody.
     CallsNobody,
+    /// A failed attempt is given back like a lock: whoever waits next is called, and the waiter is in the queue no more.
+    FailureCalls,
+    /// The same, but the waiter is in the queue again.
+    FailureCallsAndRejoins,
+    /// A waiter that leaves calls the next one only if the lock is reserved for it.
+    LeavingCallsNobody,
 }
 
 /// The lock's key.
@@ -150,10 +156,35 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// `step_back.lua`.
+    pub fn step_back(&mut self, owner: Owner, waiter: Waiter) {
+        if self.rules == Rules::FailureCalls {
+            return self.release(owner);
+        }
+        let freed = self.lock.key == Key::Held(owner);
+        if freed {
+            self.lock.key = Key::Free;
+        }
+        if freed && self.rules == Rules::FailureCallsAndRejoins {
+            self.lock.queue &= !bit(waiter);
+            self.promote();
+        }
+        self.lock.queue |= bit(waiter);
+        self.lock.waiting = true;
+        if freed && self.lock.key == Key::Free && self.first() != Some(waiter) {
+            self.promote();
+        }
+    }
+
     /// `leave.lua`.
     pub fn leave(&mut self, waiter: Waiter) {
         self.lock.queue &= !bit(waiter);
-        if self.lock.key == Key::Reserved(waiter) || self.rules == Rules::LeavingFrees {
+        let calls = match self.lock.key {
+            Key::Free => self.rules != Rules::LeavingCallsNobody,
+            Key::Reserved(other) => other == waiter,
+            Key::Held(_) => false,
+        };
+        if calls || self.rules == Rules::LeavingFrees {
             self.lock.key = Key::Free;
             self.promote();
         }

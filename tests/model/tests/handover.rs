@@ -1,6 +1,6 @@
 //! The queue of waiters when all goes well: they are served in order, none is forgotten, and what that hangs on.
 
-use model::handover::{Handover, Phase};
+use model::handover::{Clients, Handover, Phase};
 use model::scripts::Rules;
 use model::{assert_broken, assert_holds, assert_possible};
 
@@ -11,8 +11,9 @@ fn handover() -> Handover {
         looks: [0, 0],
         patient: true,
         declines: true,
-        remembers: false,
+        clients: Clients::Sound,
         in_order: true,
+        held_attempts: 0,
     }
 }
 
@@ -25,11 +26,22 @@ fn impatient() -> Handover {
 }
 
 /// The same, in any order, and the first waiter looks once.
-fn remembering(remembers: bool) -> Handover {
+fn unordered(clients: Clients) -> Handover {
     Handover {
         looks: [1, 0],
-        remembers,
+        clients,
         in_order: false,
+        ..impatient()
+    }
+}
+
+/// A holder that keeps the lock and has it on two nodes, so that the third is tried in vain.
+fn beside(rules: Rules) -> Handover {
+    Handover {
+        rules,
+        looks: [1, 1],
+        in_order: false,
+        held_attempts: 7,
         ..impatient()
     }
 }
@@ -68,12 +80,11 @@ fn served_in_any_order_when_calls_are_far_apart() {
     assert_holds("hand-over, calls far apart", unordered);
 }
 
-/// The library does not remember: see `a_call_that_is_forgotten`.
 #[test]
-fn calls_that_are_remembered() {
+fn served_in_any_order_with_a_look() {
     assert_holds(
-        "hand-over, calls far apart, looks, calls remembered",
-        remembering(true),
+        "hand-over, calls far apart, a look",
+        unordered(Clients::Sound),
     );
 }
 
@@ -111,9 +122,46 @@ fn whoever_releases_calls() {
     assert_broken("a release calls nobody", following(Rules::CallsNobody));
 }
 
-/// A node refuses a waiter that gathers, and calls it before the attempt is over. The library drops that call, and the
-/// waiter rests until its next look although the lock is free.
+/// A node refuses a waiter that gathers, and calls it before the attempt is over.
 #[test]
 fn a_call_that_is_forgotten() {
-    assert_broken("hand-over, calls far apart, looks", remembering(false));
+    assert_broken("a call is forgotten", unordered(Clients::Forgetful));
+}
+
+#[test]
+fn a_call_after_the_win_that_is_ignored() {
+    assert_broken("a call after the win is ignored", unordered(Clients::Deaf));
+}
+
+/// The library's: an attempt fails, and 5 ms after it began the waiter leaves the queue of a node that has not called.
+#[test]
+fn the_time_for_calls_ends_with_the_attempt() {
+    assert_broken(
+        "the time for calls outlives its attempt",
+        unordered(Clients::LeavingLate),
+    );
+}
+#[test]
+fn whoever_steps_back_is_not_called_for_it() {
+    assert_holds(
+        "a free node beside a holder, a look each",
+        beside(Rules::Sound),
+    );
+    assert_broken(
+        "a failed attempt is given back as a lock",
+        beside(Rules::FailureCalls),
+    );
+    assert_broken(
+        "a failed attempt calls the next and waits on",
+        beside(Rules::FailureCallsAndRejoins),
+    );
+}
+
+#[test]
+fn whoever_leaves_calls_the_next() {
+    let leaving = Handover {
+        looks: [1, 1],
+        ..following(Rules::LeavingCallsNobody)
+    };
+    assert_broken("leaving a free lock calls nobody", leaving);
 }
