@@ -317,9 +317,7 @@ impl Core {
         match operation.rest(self.now, time, rand::random()) {
             Some(_) if !called.is_empty() => {
                 operation.phase = Phase::Resting;
-                for node in called.iter() {
-                    self.called(key, node);
-                }
+                self.gather(key);
             }
             Some(until) if until <= self.now => {
                 operation.phase = Phase::Resting;

@@ -78,9 +78,9 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
-        let refused = operation.tally.no().contains(node);
-        if operation.asked.contains(node) && !refused {
-            // It has granted, or is going to: the question goes behind the call.
+        let granted = operation.tally.yes().contains(node) || operation.tally.low().contains(node);
+        if granted || (operation.asked.contains(node) && operation.open.contains(node)) {
+            // It has granted, or is going to: the question came behind the call.
             return;
         }
         let grant = operation.lock.upgrade();
@@ -93,7 +93,7 @@ impl Core {
 
     /// Begins an attempt when the first node calls: asks it, and those that have no reason to call because the waiter is
     /// not in their queue. The others call any moment, for the lock was given back on all of them at once.
-    fn gather(&mut self, key: Key) {
+    pub(super) fn gather(&mut self, key: Key) {
         let now = self.now;
         let Some(operation) = self.operations.get_mut(key) else {
             return;
@@ -142,7 +142,9 @@ impl Core {
         self.timers.set(now + operation.node_timeout(), timer);
         match operation.phase {
             Phase::Asking => self.ask_callers(key, uncalled),
-            _ => uncalled.iter().for_each(|node| self.take_too(key, node)),
+            Phase::Ended => uncalled.iter().for_each(|node| self.take_too(key, node)),
+            // The attempt has failed, and the nodes are going to call for the next.
+            Phase::Resting | Phase::Queued => {}
         }
         self.evaluate(key);
     }

@@ -45,10 +45,10 @@ pub struct Handover {
 /// How clients heed calls.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clients {
-    /// As the library's are meant.
+    /// As the library's are.
     Sound,
     /// The same, but the time for more calls is up also for an attempt that has failed: the waiter leaves where it was not
-    /// called. This is what the library's do.
+    /// called.
     LeavingLate,
     /// The call of a node that was asked already in an attempt that gathers is dropped.
     Forgetful,

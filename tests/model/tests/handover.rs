@@ -133,7 +133,7 @@ fn a_call_after_the_win_that_is_ignored() {
     assert_broken("a call after the win is ignored", unordered(Clients::Deaf));
 }
 
-/// The library's: an attempt fails, and 5 ms after it began the waiter leaves the queue of a node that has not called.
+/// An attempt fails, and 5 ms after it began the waiter leaves the queue of a node that has not called.
 #[test]
 fn the_time_for_calls_ends_with_the_attempt() {
     assert_broken(
