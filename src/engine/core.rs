@@ -1,8 +1,8 @@
 //! The engine proper: all connections and all operations of the process, moved forward one turn at a time.
 //!
-//! Whoever drives it (see [`runtime`](super::runtime)) calls [`Core::turn`] over and over: take in requests, fire
-//! timers, flush what was asked, wait for sockets, count the answers. Everything that was asked in one turn of a node
-//! leaves as one batch, which is where the throughput comes from.
+//! Whoever drives it (see [`runtime`](super::runtime)) calls [`Core::prepare`], waits for sockets, and calls
+//! [`Core::react`], over and over: take in requests, fire timers, flush what was asked, wait, count the answers.
+//! Everything that was asked in one turn of a node leaves as one batch, which is where the throughput comes from.
 
 mod asking;
 mod keeping;
@@ -11,8 +11,9 @@ mod sockets;
 mod waiting;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use mio::{Events, Poll};
+use mio::Registry;
 
 use self::sockets::unwatch;
 use super::kept::Kept;
@@ -77,8 +78,7 @@ type NodePlace = (usize, usize);
 /// All state that only the driver touches.
 pub(crate) struct Core {
     runtime: &'static Runtime,
-    poll: Poll,
-    events: Events,
+    registry: Registry,
     sets: Vec<Option<Nodes>>,
     operations: Slab<Box<Operation>>,
     /// Locks that are kept alive.
@@ -93,17 +93,20 @@ pub(crate) struct Core {
     requests: Vec<Request>,
     answers: Vec<(Asked<Mark>, Answer)>,
     calls: Vec<Vec<u8>>,
+    /// When the driver stops waiting for sockets at the latest.
+    waits_until: Nanos,
+    /// When a thread that does not drive last sent an operation's questions itself.
+    last_sent_aside: Nanos,
     /// Numbers the connections and the attempts at them, over all nodes.
     epochs: u32,
     now: Nanos,
 }
 
 impl Core {
-    pub(crate) fn new(runtime: &'static Runtime, poll: Poll) -> Core {
+    pub(crate) fn new(runtime: &'static Runtime, registry: Registry) -> Core {
         Core {
             runtime,
-            poll,
-            events: Events::with_capacity(256),
+            registry,
             sets: Vec::new(),
             operations: Slab::new(),
             kept: Slab::new(),
@@ -114,22 +117,32 @@ impl Core {
             requests: Vec::new(),
             answers: Vec::new(),
             calls: Vec::new(),
+            waits_until: 0,
+            last_sent_aside: 0,
             epochs: 0,
             now: clock::now(),
         }
     }
 
-    /// One round: what has come in, what is due, what is to be sent; then a wait for sockets, other threads or the
-    /// next timer, at most until `until`.
-    pub(crate) fn turn(&mut self, until: Nanos) {
+    /// The first half of a turn: what has come in, what is due, what is to be sent. Gives for how long the driver may
+    /// then wait for sockets, other threads or the next timer, at most until `until`.
+    pub(crate) fn prepare(&mut self, until: Nanos) -> Option<Duration> {
         self.now = clock::now();
         self.take_requests();
         self.fire_timers();
         self.start_queued();
         self.flush();
         self.runtime.awaited.set(self.awaited);
-        let timeout = self.time_to_wait(until);
-        self.wait(timeout);
+        self.time_to_wait(until)
+    }
+
+    /// Takes up an operation and sends its questions, for a thread that does not drive, while the driver waits for
+    /// sockets. Gives whether the driver has to be woken, because it would wait for too long now.
+    pub(crate) fn send_aside(&mut self, operation: Box<Operation>) -> bool {
+        self.submit(operation);
+        self.settle();
+        self.last_sent_aside = self.now;
+        self.next_timer().is_some_and(|at| at < self.waits_until)
     }
 
     /// Takes up an operation at once, for a caller that drives.
@@ -224,7 +237,7 @@ impl Core {
         };
         for node in set.nodes {
             if let Link::Up(connection) = node.link {
-                unwatch(self.poll.registry(), connection.fd());
+                unwatch(&self.registry, connection.fd());
             }
         }
         self.runtime.free_place(place);

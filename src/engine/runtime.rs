@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use mio::{Poll, Token as PollToken, Waker};
+use mio::{Events, Poll, Token as PollToken, Waker};
 use once_cell::sync::OnceCell;
 
 use super::core::{Core, Request};
@@ -45,6 +45,8 @@ const STACK: usize = 512 * 1024;
 /// The process's engine, with what other threads need to reach it.
 pub(crate) struct Runtime {
     core: OnceCell<Mutex<Core>>,
+    /// Held by whoever drives.
+    poller: Mutex<Poller>,
     mailbox: Mutex<Mailbox>,
     /// Wakes the background thread from standing by.
     stand_by_over: Condvar,
@@ -59,9 +61,17 @@ pub(crate) struct Runtime {
     last_return: AtomicU64,
 }
 
+/// What the driver waits for sockets with.
+struct Poller {
+    poll: Poll,
+    events: Events,
+}
+
 struct Mailbox {
     requests: Vec<Request>,
     driver: Driver,
+    /// A thread that does not drive is at work in the core, and will look at the mailbox when it is done.
+    aside: bool,
     /// The background thread shall drive again.
     recall: bool,
     /// The background thread shall stand by when it has nothing to do.
@@ -174,6 +184,22 @@ impl Drop for SignalMask {
     }
 }
 
+/// A thread's stay in the core beside the driver, also when a defect ends it.
+struct Aside<'a> {
+    runtime: &'a Runtime,
+    wake: bool,
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        let mut mailbox = lock(&self.runtime.mailbox);
+        mailbox.aside = false;
+        if self.wake || !mailbox.requests.is_empty() {
+            self.runtime.call_driver(&mut mailbox);
+        }
+    }
+}
+
 impl Runtime {
     fn start() -> Result<&'static Runtime> {
         let refused = |what: &str, error: io::Error| {
@@ -185,13 +211,22 @@ impl Runtime {
         let poll = Poll::new().map_err(|error| refused("descriptor for polling", error))?;
         let waker = Waker::new(poll.registry(), WAKER)
             .map_err(|error| refused("descriptor for waking", error))?;
+        let registry = poll
+            .registry()
+            .try_clone()
+            .map_err(|error| refused("descriptor for polling", error))?;
         let name = Token::generate()
             .map_err(|error| refused("random bytes", io::Error::other(error.to_string())))?;
         let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
             core: OnceCell::new(),
+            poller: Mutex::new(Poller {
+                poll,
+                events: Events::with_capacity(256),
+            }),
             mailbox: Mutex::new(Mailbox {
                 requests: Vec::new(),
                 driver: Driver::Busy,
+                aside: false,
                 recall: false,
                 release: false,
                 lonely_calls: 0,
@@ -204,7 +239,7 @@ impl Runtime {
             awaited: Gauge::default(),
             last_return: AtomicU64::new(0),
         }));
-        let core = Core::new(runtime, poll);
+        let core = Core::new(runtime, registry);
         let _ = runtime.core.set(Mutex::new(core));
         spawn("redlock-io", || runtime.drive_for_ever())
             .map_err(|error| refused("thread", error))?;
@@ -232,9 +267,29 @@ impl Runtime {
         lock(&self.places).free.push(place);
     }
 
-    /// Hands an operation over; its outcome comes through its ticket.
+    /// Starts an operation; its outcome comes through its ticket. One that is alone is sent by this thread, so that it
+    /// does not wait for the driver to wake up; in company it is handed over, to share the others' batches.
     pub(crate) fn submit(&self, operation: Operation) {
-        self.send(Request::Submit(Box::new(operation)));
+        let operation = Box::new(operation);
+        if !self.step_aside() {
+            return self.send(Request::Submit(operation));
+        }
+        let mut aside = Aside {
+            runtime: self,
+            wake: true,
+        };
+        aside.wake = lock(self.core()).send_aside(operation);
+    }
+
+    /// Lets this thread into the core beside the driver, if that waits for sockets and nothing else is under way.
+    fn step_aside(&self) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        let alone = mailbox.driver == Driver::Waiting
+            && !mailbox.aside
+            && mailbox.requests.is_empty()
+            && self.awaited.get() == 0;
+        mailbox.aside |= alone;
+        alone
     }
 
     /// Hands a request to whoever drives.
@@ -247,6 +302,7 @@ impl Runtime {
     fn call_driver(&self, mailbox: &mut Mailbox) {
         match mailbox.driver {
             Driver::Busy => {}
+            Driver::Waiting if mailbox.aside => {}
             Driver::Waiting => {
                 mailbox.driver = Driver::Busy;
                 if let Err(error) = self.waker.wake() {
@@ -300,15 +356,15 @@ impl Runtime {
 
     fn drive_until_done(&self, operation: Operation, ticket: &Ticket) -> Outcome {
         let until = clock::now() + CALLER_DRIVES_FOR;
-        let mut core = lock(self.core());
-        core.submit(Box::new(operation));
+        let mut poller = lock(&self.poller);
+        lock(self.core()).submit(Box::new(operation));
         let mut outcome = ticket.take();
         while outcome.is_none() && clock::now() < until {
-            core.turn(until);
+            self.turn(&mut poller, until);
             outcome = ticket.take();
         }
-        let company = core.settle();
-        drop(core);
+        let company = lock(self.core()).settle();
+        drop(poller);
         self.leave_wheel(company > 0);
         outcome.unwrap_or_else(|| ticket.wait())
     }
@@ -327,9 +383,9 @@ impl Runtime {
     fn drive_for_ever(&self) {
         loop {
             let turns = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let mut core = lock(self.core());
+                let mut poller = lock(&self.poller);
                 while !self.may_stand_by() {
-                    core.turn(Nanos::MAX);
+                    self.turn(&mut poller, Nanos::MAX);
                 }
             }));
             match turns {
@@ -348,7 +404,7 @@ impl Runtime {
     fn may_stand_by(&self) -> bool {
         let mut mailbox = lock(&self.mailbox);
         let idle = self.awaited.get() == 0 && mailbox.requests.is_empty();
-        if !mailbox.release || !idle {
+        if !mailbox.release || !idle || mailbox.aside {
             return false;
         }
         mailbox.release = false;
@@ -377,6 +433,14 @@ impl Runtime {
     }
 
     // ---- for the driver ----
+
+    /// One turn of the engine, with a wait for sockets at most until `until`. During the wait others may enter the core.
+    fn turn(&self, poller: &mut Poller, until: Nanos) {
+        let timeout = lock(self.core()).prepare(until);
+        let polled = poller.poll.poll(&mut poller.events, timeout);
+        self.has_waited();
+        lock(self.core()).react(polled, &poller.events);
+    }
 
     /// Moves what has come in to `requests`.
     pub(crate) fn take_requests(&self, requests: &mut Vec<Request>) {

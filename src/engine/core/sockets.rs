@@ -9,7 +9,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Registry, Token as PollToken};
 
 use super::{Core, NodePlace};
-use crate::clock::{self, Nanos};
+use crate::clock::{self, MILLISECOND, Nanos};
 use crate::engine::nodes::{Link, Mark, Node};
 use crate::engine::operation::Phase;
 use crate::engine::runtime::WAKER;
@@ -19,6 +19,10 @@ use crate::log::{self, Level};
 use crate::logic::quorum::{MAX_NODES, NodeMask};
 use crate::node::command::{Answer, Form, Question};
 use crate::node::connection::Asked;
+
+/// While other threads send their questions themselves, the driver waits for so long at most. So it need not be woken
+/// for the timers that they set, which are later.
+const LOOKS_ROUND: Nanos = 10 * MILLISECOND;
 
 impl Core {
     pub(super) fn flush(&mut self) {
@@ -37,14 +41,28 @@ impl Core {
         }
     }
 
+    /// For how long the driver may wait for sockets.
     pub(super) fn time_to_wait(&mut self, until: Nanos) -> Option<Duration> {
+        if !self.runtime.about_to_wait() {
+            return Some(Duration::ZERO);
+        }
+        let mut at = self.next_timer().unwrap_or(Nanos::MAX).min(until);
+        if self.now < self.last_sent_aside + LOOKS_ROUND {
+            at = at.min(self.now + LOOKS_ROUND);
+        }
+        self.waits_until = at;
+        (at != Nanos::MAX).then(|| Duration::from_nanos(at.saturating_sub(clock::now())))
+    }
+
+    /// When the next timer that still matters is due.
+    pub(super) fn next_timer(&mut self) -> Option<Nanos> {
         let Core {
             timers,
             operations,
             sets,
             ..
         } = self;
-        let next = timers.next(|timer| match *timer {
+        timers.next(|timer| match *timer {
             Timer::NodeTimeout { operation, attempt } => operations
                 .get(operation)
                 .is_some_and(|operation| operation.attempt == attempt),
@@ -59,30 +77,21 @@ impl Core {
                 .and_then(Option::as_ref)
                 .and_then(|set| set.nodes.get(node))
                 .is_some_and(|node| node.epoch == epoch),
-        });
-        let at = next.unwrap_or(Nanos::MAX).min(until);
-        (at != Nanos::MAX).then(|| Duration::from_nanos(at.saturating_sub(clock::now())))
+        })
     }
 
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) {
-        let timeout = match self.runtime.about_to_wait() {
-            true => timeout,
-            false => Some(Duration::ZERO),
-        };
-        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        let polled = self.poll.poll(&mut events, timeout);
-        self.runtime.has_waited();
+    /// The second half of a turn: what the sockets have brought.
+    pub(crate) fn react(&mut self, polled: io::Result<()>, events: &Events) {
         match polled {
             Ok(()) => {
                 self.now = clock::now();
-                for event in &events {
+                for event in events {
                     self.ready(event);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => log::write(Level::Error, || format!("waiting for sockets: {error}")),
         }
-        self.events = events;
     }
 
     fn ready(&mut self, event: &Event) {
