@@ -16,6 +16,10 @@ install(
   FILES ${redlock_headers}
   DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
   COMPONENT Development)
+install(
+  DIRECTORY ${redlock_header_dirs}
+  DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+  COMPONENT Development)
 
 # CMake strips what its own targets made, and ours were made by cargo; so `cmake --install --strip` is obeyed by hand.
 # relative_file is a file's name below the prefix, strip_option what strip may take away.

@@ -84,8 +84,10 @@ function(redlock_find_native_libs result)
 endfunction()
 redlock_find_native_libs(redlock_native_libs)
 
-set(redlock_include_dirs "${PROJECT_SOURCE_DIR}/include")
-set(redlock_headers "${PROJECT_SOURCE_DIR}/include/redlock.h")
+# For C, and for C++, whose redlock.hpp includes the parts that lie in a folder beside it.
+set(redlock_include_dirs "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/bindings/c")
+set(redlock_headers "${PROJECT_SOURCE_DIR}/include/redlock.h" "${PROJECT_SOURCE_DIR}/bindings/c/redlock.hpp")
+set(redlock_header_dirs "${PROJECT_SOURCE_DIR}/bindings/c/redlock")
 
 add_library(Redlock::shared SHARED IMPORTED GLOBAL)
 set_target_properties(

@@ -3,6 +3,8 @@
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
+use crate::engine::sync::call_out;
+
 /// How much a message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
@@ -41,6 +43,7 @@ pub(crate) fn write(level: Level, message: impl FnOnce() -> String) {
     }
     // SAFETY: a sink that was set is never freed.
     if let Some(sink) = unsafe { SINK.load(Ordering::Acquire).as_ref() } {
-        sink(level, &message());
+        let message = message();
+        call_out(|| sink(level, &message));
     }
 }

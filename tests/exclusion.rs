@@ -231,7 +231,7 @@ fn while_masters_restart_and_forget_everything() {
     if let Some(role) = child::role() {
         return worker(&role);
     }
-    const TTL: u64 = 4_000;
+    const TTL: u64 = 3_000;
     let test = "while_masters_restart_and_forget_everything";
     let cluster = Cluster::start(5);
     // Before that, a newcomer takes the nodes for a set that was just started.

@@ -11,6 +11,13 @@ use testkit::Cluster;
 const TTL: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(60);
 
+fn fair(cluster: &Cluster) -> Factory {
+    let options = common::options_with(&[("fair", "on")]);
+    let factory = Factory::with_options(&cluster.urls(), &options).unwrap();
+    common::all_connected(&factory);
+    factory
+}
+
 fn waiters(cluster: &Cluster, resource: &str) -> usize {
     let queue = format!("{{{resource}}}:redlock:queue");
     let on = |index: usize| cluster[index].command(&["ZCARD", &queue]).integer() as usize;
@@ -20,7 +27,7 @@ fn waiters(cluster: &Cluster, resource: &str) -> usize {
 #[test]
 fn waiters_are_served_in_the_order_of_their_arrival() {
     let cluster = Cluster::start(5);
-    let factory = common::factory(&cluster);
+    let factory = fair(&cluster);
     let held = factory.acquire("r", TTL, Wait::No).unwrap();
     let queue = Queue::new().unwrap();
     for id in 0..20 {
@@ -53,7 +60,7 @@ fn threads_with_factories_of_their_own_take_turns() {
         for thread in 0..8 {
             let (cluster, served) = (&cluster, &served);
             scope.spawn(move || {
-                let factory = common::factory(cluster);
+                let factory = fair(cluster);
                 for _ in 0..50 {
                     let lock = factory.acquire("r", TTL, Wait::Forever).unwrap();
                     served.lock().unwrap().push((thread, lock.fence()));
@@ -70,7 +77,7 @@ fn threads_with_factories_of_their_own_take_turns() {
 #[test]
 fn a_waiter_that_gives_up_leaves_the_queue() {
     let cluster = Cluster::start(3);
-    let factory = common::factory(&cluster);
+    let factory = fair(&cluster);
     let _held = factory.acquire("r", TTL, Wait::No).unwrap();
     let queue = Queue::new().unwrap();
     factory

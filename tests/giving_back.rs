@@ -60,7 +60,7 @@ fn a_grant_on_a_connection_that_was_given_up_is_released() {
     cluster[0].stop();
     let wait = Wait::For(PATIENCE);
     let held = factory.acquire("r", TTL, wait).unwrap();
-    common::trouble(&factory, 0, "HELLO");
+    common::trouble(&factory, 0, "no answer to");
     let _ = held.release();
     cluster[0].cont();
     eventually("the late grant to be gone", || landed_and_gone(&cluster[0]));

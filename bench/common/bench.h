@@ -48,8 +48,8 @@ struct bench_window {
   uint64_t end;
 };
 
-/* With --handshake: says "ready" on stdout and waits for a line on stdin, so that the runner can break nodes in between.
- * Returns the window that begins --settle-ms from then. */
+/* With --handshake: says "ready" on stdout and waits for a line on stdin, so that the runner can break nodes in
+ * between. Returns the window that begins --settle-ms from then. */
 struct bench_window bench_window_open(const struct bench_args *args);
 
 /* Sleeps until a moment of bench_now_ns(). */

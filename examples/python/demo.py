@@ -21,19 +21,19 @@ def blocking(urls: list) -> None:
 def strict(urls: list) -> None:
     """Take locks that raise what goes wrong, with fences and a watch on their loss."""
     with RedLockFactory(urls) as factory:
-        with factory.acquire("report", ttl=1_000, timeout=5) as held:
+        with factory.acquire("report", ttl=10_000, timeout=5) as held:
             lost = held.keep_alive()
             print("the report is ours, however long it takes; lost:", lost.is_set())
             first = held.fence
             try:
-                factory.acquire("report", ttl=1_000, timeout=0)
+                factory.acquire("report", ttl=10_000, timeout=0)
             except ContendedError as error:
                 refused = sum(node.name == "REDLOCK_ERR_CONTENDED" for node in error.nodes)
                 print(f"a second one was refused by {'a quorum' if refused else 'nobody'}")
-        waiter = threading.Thread(target=lambda: factory.acquire("report", ttl=1_000, timeout=5).release())
+        waiter = threading.Thread(target=lambda: factory.acquire("report", ttl=10_000, timeout=5).release())
         waiter.start()
         waiter.join()
-        with factory.acquire(["report", "archive"], ttl=1_000, timeout=5) as held:
+        with factory.acquire(["report", "archive"], ttl=10_000, timeout=5) as held:
             print("fences rise:", held.fences[0] > first)
 
 

@@ -179,13 +179,13 @@ impl Lock {
 
     fn keep(&self, notice: Notice) -> Result<()> {
         let grant = self.grant();
-        let ttl_ms = self.check_extend(Duration::from_millis(grant.ttl_ms()))?;
+        self.check_extend(Duration::from_millis(grant.ttl_ms()))?;
         grant.set.runtime.send(Request::Keep(Kept {
             grant: Arc::downgrade(grant),
             call: grant.keep(),
-            ttl_ms,
             notice,
-            failure: None,
+            due: 0,
+            asking: false,
         }));
         Ok(())
     }

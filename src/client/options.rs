@@ -38,6 +38,8 @@ pub struct Options {
 
 /// The longest time that an option may be set to: a day, in ms.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// The least time for which nodes remember ballots: well above the window that a node's clock gives them.
+const LEAST_RETENTION_MS: u64 = 5_000;
 /// The value is not one of those that the table allows.
 struct NotAllowed;
 
@@ -145,10 +147,11 @@ const TABLE: &[Row] = &[
     Row {
         info: OptionInfo {
             name: "fair",
-            default: "on",
+            default: "off",
             values: "on, off",
             description: "Whether those who wait for a lock are served in the order of their arrival, and called when it \
-                          is free. `off`: they look for it now and then, and whoever comes first gets it.",
+                          is free. `off`: they look for it now and then, and whoever comes first gets it. Not the \
+                          default yet: where clients reach different nodes of a set, hand-over is slow with it.",
         },
         set: |options, value| {
             options.settings.fair = match value {
@@ -191,6 +194,22 @@ const TABLE: &[Row] = &[
             let day = DAY_MS as i64;
             options.settings.ballot_clock_offset_ms = match value.parse() {
                 Ok(ms) if (-day..=day).contains(&ms) => ms,
+                _ => return Err(NotAllowed),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "ballot_retention_ms",
+            default: "86400000",
+            values: "5000 to 86400000",
+            description: "For tests: how long a node remembers a resource's last fence after its last grant, in ms. The \
+                          default of a day bears nodes' clocks that are set back by as much.",
+        },
+        set: |options, value| {
+            options.settings.ballot_retention_ms = match milliseconds(value)? {
+                ms if ms >= LEAST_RETENTION_MS => ms,
                 _ => return Err(NotAllowed),
             };
             Ok(())
@@ -276,9 +295,10 @@ impl Default for Options {
                 max_ttl_ms: 120_000,
                 key_prefix: "".into(),
                 fencing: true,
-                fair: true,
+                fair: false,
                 restart_guard: RestartGuard::Auto,
                 ballot_clock_offset_ms: 0,
+                ballot_retention_ms: DAY_MS,
             },
             tls: TlsFiles::default(),
             protocol: Protocol::Auto,

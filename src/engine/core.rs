@@ -283,7 +283,6 @@ impl Core {
                     }
                 }
                 Timer::KeepAlive { kept } => self.keep_alive(kept),
-                Timer::LastCall { kept } => self.last_call(kept),
                 Timer::GiveUp { set, node, epoch } => self.give_up((set, node), epoch),
             }
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::nodes::NodeSet;
 use super::operation::Operation;
+use super::slab::Key;
 use super::ticket::Ticket;
 use crate::clock::{self, Nanos};
 use crate::logic::quorum::NodeMask;
@@ -29,6 +30,8 @@ pub(crate) struct Grant {
     released: AtomicBool,
     /// Counts the calls to keep it alive: the last one counts.
     keeping: AtomicU32,
+    /// The engine's key of what keeps it alive, as a number.
+    keeper: AtomicU64,
 }
 
 impl Grant {
@@ -49,6 +52,7 @@ impl Grant {
             extensions: AtomicU64::new(0),
             released: AtomicBool::new(false),
             keeping: AtomicU32::new(0),
+            keeper: AtomicU64::new(Key::NONE.to_bits()),
         }
     }
 
@@ -104,6 +108,17 @@ impl Grant {
     /// Whether that call is the last one.
     pub(crate) fn is_kept_by(&self, call: u32) -> bool {
         self.keeping.load(Ordering::Acquire) == call
+    }
+
+    /// It is kept alive by that entry of the engine's from now on.
+    pub(crate) fn set_keeper(&self, key: Key) {
+        self.keeper.store(key.to_bits(), Ordering::Relaxed);
+    }
+
+    /// What keeps it alive, if anything.
+    pub(crate) fn keeper(&self) -> Option<Key> {
+        let key = Key::from_bits(self.keeper.load(Ordering::Relaxed));
+        (key != Key::NONE).then_some(key)
     }
 
     /// Some node may have taken a time to live that ends earlier than the present one.

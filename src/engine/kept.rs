@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use super::grant::Grant;
 use super::queue::QueueState;
+use super::sync::call_out;
 use crate::clock::{MILLISECOND, Nanos};
 use crate::error::Error;
 
@@ -22,10 +23,11 @@ pub(crate) struct Kept {
     pub(crate) grant: Weak<Grant>,
     /// Which call to keep the lock alive this is.
     pub(crate) call: u32,
-    pub(crate) ttl_ms: u64,
     pub(crate) notice: Notice,
-    /// Why it could not be extended when that was tried last.
-    pub(crate) failure: Option<Error>,
+    /// When there is something to do next; a timer that is due before is an old one.
+    pub(crate) due: Nanos,
+    /// Whether an extension is under way.
+    pub(crate) asking: bool,
 }
 
 impl Notice {
@@ -33,22 +35,27 @@ impl Notice {
         match self {
             Notice::None => {}
             Notice::Queue(queue, id) => queue.lost(id, error),
-            Notice::Call(call) => call(error),
+            Notice::Call(call) => call_out(|| call(error)),
         }
     }
 }
 
-/// When a lock with that much validity left is extended for the first time: at up to a third of its TTL, spread out, so
-/// that many locks that were taken at once are not extended at once; at once when more than that has passed.
+/// In how long a lock is to be extended of whose validity so much is left: when a third of its TTL has passed.
+pub(crate) fn next_after(ttl_ms: u64, validity: Nanos) -> Nanos {
+    validity.saturating_sub(ttl_ms * MILLISECOND / 3 * 2)
+}
+
+/// The same for the first time: a little earlier, so that many locks that were taken at once are not extended at once.
 pub(crate) fn first_after(ttl_ms: u64, validity: Nanos, random: u64) -> Nanos {
-    let third = ttl_ms * MILLISECOND / 3;
-    let after = validity.saturating_sub(2 * third).min(third);
+    let after = next_after(ttl_ms, validity);
     after - ((u128::from(random) * u128::from(after / 4)) >> 64) as Nanos
 }
 
-/// When it is extended again after a success.
-pub(crate) fn next_after(ttl_ms: u64) -> Nanos {
-    ttl_ms * MILLISECOND / 3
+/// How long an extension may take that begins with so much validity left, until the lock is given up.
+pub(crate) fn patience(ttl_ms: u64, validity: Nanos) -> Nanos {
+    validity
+        .saturating_sub(notice_time(ttl_ms))
+        .max(validity / 2)
 }
 
 /// When it is tried again after a failure that may pass.
@@ -60,33 +67,4 @@ pub(crate) fn again_after(ttl_ms: u64) -> Nanos {
 /// time to stop.
 pub(crate) fn notice_time(ttl_ms: u64) -> Nanos {
     ttl_ms * MILLISECOND / 10
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_lock_is_first_extended_before_two_thirds_of_its_ttl_are_left_or_at_once(
-            ttl_ms in 1u64..86_400_000,
-            left in 0.0..=1.0f64,
-            random: u64,
-        ) {
-            let ttl = ttl_ms * MILLISECOND;
-            let validity = (ttl as f64 * left) as Nanos;
-            let after = first_after(ttl_ms, validity, random);
-            prop_assert!(after <= ttl / 3);
-            prop_assert!(after == 0 || validity - after >= ttl / 3 * 2);
-        }
-    }
-
-    #[test]
-    fn fresh_locks_are_first_extended_at_different_times() {
-        let ttl = 9_000 * MILLISECOND;
-        assert_eq!(first_after(9_000, ttl, 0), ttl / 3);
-        assert!(first_after(9_000, ttl, u64::MAX) < ttl / 3 * 4 / 5);
-    }
 }

@@ -17,6 +17,7 @@ use crate::logic::admission::{Admission, RestartGuard};
 use crate::logic::backoff::Backoff;
 use crate::logic::ballot::Ballots;
 use crate::node::address::Address;
+use crate::node::command::Terms;
 use crate::node::connection::{Asked, Connection};
 use crate::node::setup::Superseded;
 use crate::node::target::Target;
@@ -53,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) restart_guard: RestartGuard,
     /// For tests: what the ballots' clock is off by.
     pub(crate) ballot_clock_offset_ms: i64,
+    pub(crate) ballot_retention_ms: u64,
 }
 
 impl Settings {
@@ -69,6 +71,15 @@ impl Settings {
 
     pub(crate) fn connect_timeout(&self) -> Nanos {
         clock::from_ms(self.connect_timeout_ms)
+    }
+
+    /// What a new connection's scripts are told.
+    pub(crate) fn terms(&self, channel: &Arc<str>) -> Terms {
+        Terms {
+            max_ttl_ms: self.max_ttl_ms,
+            ballot_retention_ms: self.ballot_retention_ms,
+            channel: Arc::clone(channel),
+        }
     }
 }
 
@@ -179,6 +190,8 @@ pub(crate) struct SeenBoot {
     pub(crate) at: Nanos,
     /// The client had known the node under another one.
     pub(crate) replaced_another: bool,
+    /// The set's other nodes were known to be old then.
+    pub(crate) came_late: bool,
 }
 
 /// One node, as the driver sees it.
@@ -194,7 +207,7 @@ pub(crate) struct Node {
     /// Has the first attempt to reach the node come to an end, either way?
     pub(crate) contacted: bool,
     pub(crate) backoff: Backoff,
-    /// Why the node does not vote, while it does not.
+    /// What is wrong with the way to the node, while something is.
     pub(crate) trouble: (Status, Arc<str>),
     /// A connection that was given up while the server may still have had commands of ours to read.
     pub(crate) superseded: Option<Superseded>,
@@ -244,8 +257,8 @@ impl Node {
         }
     }
 
-    /// Takes note of the boot that a new connection met.
-    pub(crate) fn meet_boot(&mut self, run_id: &str, now: Nanos) -> &SeenBoot {
+    /// Takes note of the boot that a new connection met; `late` if other nodes of the set are known to be old.
+    pub(crate) fn meet_boot(&mut self, run_id: &str, late: bool, now: Nanos) -> &SeenBoot {
         let replaced_another = match &self.boot {
             Some(boot) if *boot.run_id == *run_id => return self.boot.as_ref().expect("just seen"),
             Some(_) => true,
@@ -255,7 +268,13 @@ impl Node {
             run_id: run_id.into(),
             at: now,
             replaced_another,
+            came_late: late,
         })
+    }
+
+    /// Whether it is known to have been up for so long, or to persist so well, that it may vote whatever the others are.
+    pub(crate) fn is_old(&self, now: Nanos) -> bool {
+        self.boot.is_some() && self.admission.votes(now, false)
     }
 
     pub(crate) fn connection(&mut self) -> Option<&mut Connection<Mark>> {
@@ -272,6 +291,24 @@ impl Node {
             _ if self.hope_until > now => Availability::Hoped(self.hope_until),
             _ => Availability::Away,
         }
+    }
+
+    /// Why it does not vote, at a time when it does not.
+    pub(crate) fn why_not(&self, now: Nanos) -> (Status, Arc<str>) {
+        let (Link::Up(connection), None) = (&self.link, self.silent_since) else {
+            return self.trouble.clone();
+        };
+        let message = match self.admission.wait_ms(now) {
+            Some(ms) => format!(
+                "has restarted and may have forgotten locks; it votes in {} s, when max_ttl_ms has passed",
+                ms.div_ceil(1_000)
+            ),
+            None => format!(
+                "does not tell since when it has been up ({}), which restart_guard=strict demands",
+                connection.server.no_uptime()
+            ),
+        };
+        (Status::NotAdmitted, message.into())
     }
 
     /// Keeps a release for when the node is back. Those whose key has run out by then are dropped.
@@ -293,7 +330,10 @@ impl Node {
         let (status, message) = match self.availability(now, all_new) {
             Availability::Ready => (Status::Ok, "votes".to_owned()),
             Availability::Hoped(_) => (Status::Unreachable, "being contacted".to_owned()),
-            Availability::Away => (self.trouble.0, self.trouble.1.to_string()),
+            Availability::Away => {
+                let (status, message) = self.why_not(now);
+                (status, message.to_string())
+            }
         };
         let server = match &self.link {
             Link::Up(connection) => Some(&connection.server),

@@ -10,7 +10,7 @@ use super::ticket::Ticket;
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{Error, NodeReport, Result, Status};
 use crate::logic::backoff::Backoff;
-use crate::logic::quorum::{self, Decision, NodeMask, Tally, Vote};
+use crate::logic::quorum::{self, Decision, MAX_NODES, NodeMask, Tally, Vote};
 use crate::logic::validity;
 use crate::node::command::Question;
 use crate::node::target::Target;
@@ -242,6 +242,8 @@ impl Operation {
     pub(crate) fn question(&self) -> Question {
         match self.task {
             Task::Acquire { ttl_ms, ballot, .. } => Question::Acquire { ttl_ms, ballot },
+            // Without a ballot: the lock has its fence. With that a node that lost the lock, but remembers the fence,
+            // would take this for a message that came twice.
             Task::Reinforce { ttl_ms } => Question::Acquire { ttl_ms, ballot: 0 },
             Task::Release { .. } => Question::Release,
             Task::Extend { ttl_ms, .. } => Question::Extend { ttl_ms },
@@ -430,18 +432,6 @@ impl Operation {
         }
     }
 
-    /// Nodes that have not called in time do not count any more, in an attempt that waits for their calls.
-    pub(crate) fn give_up_uncalled(&mut self) {
-        if !self.gathering {
-            return;
-        }
-        let message = "did not offer the lock in time".into();
-        for node in self.open.without(self.asked).iter() {
-            self.unavailable(node, Status::Unanswered, &message);
-        }
-        self.open = NodeMask(self.open.0 & self.asked.0);
-    }
-
     /// The nodes that may hold this attempt's key: all that were asked and have not refused.
     pub(crate) fn may_hold(&self) -> NodeMask {
         NodeMask(self.asked.0 | self.earlier.0).without(self.tally.no())
@@ -493,11 +483,20 @@ impl Operation {
     /// The error for an attempt that the votes decided.
     pub(crate) fn failure(&self, decision: Decision) -> Error {
         let status = match (decision, &self.task) {
-            (Decision::NoQuorum, _) => Status::NoQuorum,
+            (Decision::NoQuorum | Decision::TooLow, _) => Status::NoQuorum,
             (_, Task::Acquire { .. } | Task::IsLocked) => Status::Contended,
-            (_, _) => Status::Expired,
+            (_, _) if self.is_gone() => Status::Expired,
+            (_, _) => Status::NoQuorum,
         };
         self.stopped(status)
+    }
+
+    /// Whether a lock, by what the nodes said, can't be on a quorum of them any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        let nodes = self.set.addresses.len();
+        let all = NodeMask(u64::MAX >> (MAX_NODES - nodes));
+        let possible = NodeMask(self.eligible.0 & all.0).without(self.tally.no());
+        possible.len() < quorum::quorum(nodes)
     }
 
     /// What failed, why, and what to do.
@@ -509,6 +508,13 @@ impl Operation {
             Status::Contended => format!(
                 "{verb} {resource} failed: it is locked by another owner ({} of {nodes} nodes refused)",
                 self.tally.no().len()
+            ),
+            Status::NoQuorum if self.tally.decision() == Decision::TooLow => format!(
+                "{verb} {resource} failed: no ballot suits {needed} of {nodes} nodes, because their clocks are more than a second apart; set them alike, or do without fences"
+            ),
+            Status::NoQuorum if nodes - self.notes.len() >= needed => format!(
+                "{verb} {resource} failed: only {} of {nodes} nodes agreed, {needed} are needed",
+                self.tally.yes().len()
             ),
             Status::NoQuorum => format!(
                 "{verb} {resource} failed: only {} of {nodes} nodes could vote, {needed} are needed",
@@ -587,7 +593,7 @@ impl Operation {
                 }
             }
         } else if self.tally.low().contains(node) {
-            (Status::Ok, "granted with too low a ballot; given back")
+            (Status::Ok, "granted, but not with this ballot; given back")
         } else {
             (Status::Unanswered, Status::Unanswered.message())
         };

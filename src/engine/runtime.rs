@@ -6,6 +6,7 @@
 //! batches; that is faster for many.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -278,7 +279,11 @@ impl Runtime {
             runtime: self,
             wake: true,
         };
-        aside.wake = lock(self.core()).send_aside(operation);
+        let sent = catch_unwind(AssertUnwindSafe(|| lock(self.core()).send_aside(operation)));
+        match sent {
+            Ok(wake) => aside.wake = wake,
+            Err(_) => lock(self.core()).fail_everything(),
+        }
     }
 
     /// Lets this thread into the core beside the driver, if that waits for sockets and nothing else is under way.
@@ -355,6 +360,19 @@ impl Runtime {
     }
 
     fn drive_until_done(&self, operation: Operation, ticket: &Ticket) -> Outcome {
+        let driven = catch_unwind(AssertUnwindSafe(|| self.drive(operation, ticket)));
+        let Ok((outcome, company)) = driven else {
+            lock(self.core()).fail_everything();
+            self.leave_wheel(true);
+            let error = Error::new(Status::Internal, Status::Internal.message());
+            return ticket.take().unwrap_or(Outcome::Failed(error));
+        };
+        self.leave_wheel(company > 0);
+        outcome.unwrap_or_else(|| ticket.wait())
+    }
+
+    /// The outcome, if it came soon enough, and how many others wait for theirs.
+    fn drive(&self, operation: Operation, ticket: &Ticket) -> (Option<Outcome>, u64) {
         let until = clock::now() + CALLER_DRIVES_FOR;
         let mut poller = lock(&self.poller);
         lock(self.core()).submit(Box::new(operation));
@@ -363,10 +381,7 @@ impl Runtime {
             self.turn(&mut poller, until);
             outcome = ticket.take();
         }
-        let company = lock(self.core()).settle();
-        drop(poller);
-        self.leave_wheel(company > 0);
-        outcome.unwrap_or_else(|| ticket.wait())
+        (outcome, lock(self.core()).settle())
     }
 
     fn leave_wheel(&self, company: bool) {
@@ -382,7 +397,7 @@ impl Runtime {
 
     fn drive_for_ever(&self) {
         loop {
-            let turns = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let turns = catch_unwind(AssertUnwindSafe(|| {
                 let mut poller = lock(&self.poller);
                 while !self.may_stand_by() {
                     self.turn(&mut poller, Nanos::MAX);

@@ -28,6 +28,21 @@ impl Key {
     };
 }
 
+impl Key {
+    /// The key as one number.
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The key of that number.
+    pub(crate) fn from_bits(bits: u64) -> Key {
+        Key {
+            index: bits as u32,
+            generation: (bits >> 32) as u32,
+        }
+    }
+}
+
 struct Slot<T> {
     generation: u32,
     entry: Option<T>,

@@ -1,5 +1,6 @@
 //! Small things to wait with.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -36,6 +37,11 @@ impl Pending {
 /// A mutex whose holder panicked still guards data that is whole: each critical section here is a few moves.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Calls what the application handed in. Its panic must not stop the engine in the middle of something.
+pub(crate) fn call_out(call: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(call));
 }
 
 /// A number that one thread sets and others look at, without an order between them.

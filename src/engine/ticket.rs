@@ -9,7 +9,7 @@ use super::nodes::{NodeHealth, NodeSet};
 use super::queue::{EventKind, QueueState};
 use super::runtime::Runtime;
 use super::slab::Key;
-use super::sync::lock;
+use super::sync::{call_out, lock};
 use crate::clock::Nanos;
 use crate::error::Error;
 use crate::fork;
@@ -190,7 +190,7 @@ impl CallerSlot {
         let waker = state.waker.take();
         drop(state);
         match waker {
-            Some(waker) => waker.wake(),
+            Some(waker) => call_out(|| waker.wake()),
             None => self.arrived.notify_one(),
         }
     }

@@ -21,8 +21,6 @@ pub(crate) enum Timer {
     Witness { set: usize, node: usize, epoch: u32 },
     /// A lock that is kept alive is to be extended.
     KeepAlive { kept: Key },
-    /// The validity of a lock that is kept alive comes to its end, unless it was extended since.
-    LastCall { kept: Key },
     /// A node that stopped answering is given up, unless it did answer since.
     GiveUp { set: usize, node: usize, epoch: u32 },
 }

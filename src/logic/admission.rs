@@ -38,6 +38,8 @@ pub(crate) struct Boot {
     pub(crate) witnessed: bool,
     /// This client knew the server under another boot.
     pub(crate) replaced_another: bool,
+    /// Other nodes of the set were known to be old when this client first saw this boot: the set was not just started.
+    pub(crate) came_late: bool,
     /// When this client first saw this boot, by its own clock.
     pub(crate) seen_at: Nanos,
     /// When the server told its uptime.
@@ -72,7 +74,7 @@ pub(crate) fn judge(guard: RestartGuard, boot: Boot, max_ttl_ms: u64) -> Admissi
         None if guard == RestartGuard::Strict => return Admission::Unknown,
         // Reported, and trusted: there is nothing else to go by.
         None if !boot.replaced_another => return Admission::Trusted,
-        None => boot.seen_at,
+        None => boot.told_at,
     };
     // The uptime follows the server's wall clock, which may have been set. Our own clock does not lie.
     let when = match boot.replaced_another {
@@ -84,7 +86,7 @@ pub(crate) fn judge(guard: RestartGuard, boot: Boot, max_ttl_ms: u64) -> Admissi
     }
     Admission::At {
         when,
-        exempt_if_all_new: guard == RestartGuard::Auto && !boot.replaced_another,
+        exempt_if_all_new: guard == RestartGuard::Auto && !boot.replaced_another && !boot.came_late,
     }
 }
 
@@ -101,15 +103,9 @@ impl Admission {
         }
     }
 
-    /// Whether the node is new in the sense of the exemption.
+    /// Whether the node was younger than the longest TTL when it was judged.
     pub(crate) fn is_new(self) -> bool {
-        matches!(
-            self,
-            Admission::At {
-                exempt_if_all_new: true,
-                ..
-            }
-        )
+        matches!(self, Admission::At { .. })
     }
 
     /// How long it still has to wait, in ms, for messages.
@@ -171,6 +167,15 @@ mod tests {
     fn a_set_that_is_all_new_votes_at_once_under_auto_only() {
         assert!(judge(RestartGuard::Auto, boot(0), MAX_TTL).votes(SEEN, true));
         assert!(!judge(RestartGuard::Strict, boot(0), MAX_TTL).votes(SEEN, true));
+    }
+
+    #[test]
+    fn a_new_node_among_old_ones_is_not_exempt() {
+        let late = Boot {
+            came_late: true,
+            ..boot(0)
+        };
+        assert!(!judge(RestartGuard::Auto, late, MAX_TTL).votes(SEEN, true));
     }
 
     #[test]

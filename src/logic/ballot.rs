@@ -40,12 +40,15 @@ impl Ballots {
 
     /// A ballot in place of `refused`, of which some node said that it would have `least` or more.
     ///
-    /// Mostly `least` is a little more than what was refused. Where it is far from it, it is the clock that was wrong:
-    /// then the nodes' time is learnt from it, also downwards, so that the next first proposal is a good one.
+    /// Mostly `least` is a little more than what was refused: another client's idea of the nodes' time is ahead of ours,
+    /// which follows, or would be late each time. Where it is far from it, it is the clock that was wrong: then the nodes'
+    /// time is learnt from it, also downwards. So the next first proposal is a good one.
     pub(crate) fn propose_again(&mut self, refused: u64, least: u64, now: Nanos) -> u64 {
-        if refused.abs_diff(least) > WINDOW / 2 {
-            self.offset = least as i64 - (now / 1000) as i64;
-        }
+        let learnt = least as i64 - (now / 1000) as i64;
+        self.offset = match refused.abs_diff(least) > WINDOW / 2 {
+            true => learnt,
+            false => self.offset.max(learnt),
+        };
         self.highest = match least < refused {
             true => least,
             false => self.highest.max(least),
@@ -90,6 +93,18 @@ mod tests {
         let mut ballots = Ballots::default();
         ballots.set_offset(vec![9_000_000, 1_000, -7]);
         assert_eq!(ballots.propose(NOW), 5_001_000);
+    }
+
+    #[test]
+    fn a_clock_that_is_a_little_behind_follows() {
+        let mut ballots = Ballots::default();
+        ballots.set_offset(vec![-3_000]);
+        let late = ballots.propose(NOW);
+        assert_eq!(ballots.propose_again(late, late + 2_000, NOW), late + 2_000);
+        assert_eq!(ballots.propose(NOW + 1_000_000), late + 3_000);
+        // A ballot that is too high by little pulls nothing back.
+        ballots.propose_again(late + 5_000, late, NOW);
+        assert_eq!(ballots.propose(NOW + 2_000_000), late + 4_000);
     }
 
     #[test]

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::resp::{self, Reply};
 use super::target::Target;
+use crate::clock::{MILLISECOND, Nanos};
 use crate::logic::quorum::Vote;
 
-/// For how long a node remembers the highest ballot of a resource after its last grant, in ms: a day.
-const BALLOT_RETENTION_MS: u64 = 24 * 60 * 60 * 1000;
-
 /// How long a waiter that was called may take to take the lock, in ms: a few round trips, and time to be scheduled.
-pub(crate) const GRACE_MS: &str = "25";
+pub(crate) const GRACE: Nanos = 25 * MILLISECOND;
+const GRACE_MS: &str = "25";
 
 /// A question about the resources of one lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +85,19 @@ pub(crate) struct Scripts {
     pub(crate) channel: Arc<str>,
     /// Does nothing. That the server has it says that this boot has lasted long enough to vote.
     pub(crate) witness: Script,
+    /// What the scripts are told of it.
+    ballot_retention_ms: u64,
+}
+
+/// What the scripts are told, beyond the question at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// The longest TTL in use.
+    pub(crate) max_ttl_ms: u64,
+    /// For how long a node remembers the highest ballot of a resource after its last grant.
+    pub(crate) ballot_retention_ms: u64,
+    /// The channel on which this process's waiters are called.
+    pub(crate) channel: Arc<str>,
 }
 
 impl Script {
@@ -100,13 +112,15 @@ impl Script {
 }
 
 impl Scripts {
-    /// The scripts for the boot of that run id (empty if the server does not tell), and for that longest TTL.
-    pub(crate) fn for_boot(run_id: &str, max_ttl_ms: u64, channel: Arc<str>) -> Scripts {
+    /// The scripts for the boot of that run id (empty if the server does not tell).
+    pub(crate) fn for_boot(run_id: &str, terms: Terms) -> Scripts {
         let of_boot = |text: &str| Script::of_boot(text, run_id);
         let with_promote =
             |text: &str| of_boot(&format!("{}{text}", include_str!("../scripts/promote.lua")));
-        let witness =
-            format!("-- redlock: has run for {max_ttl_ms} ms or was vouched for\nreturn 1\n");
+        let witness = format!(
+            "-- redlock: has run for {} ms or was vouched for\nreturn 1\n",
+            terms.max_ttl_ms
+        );
         Scripts {
             acquire: of_boot(include_str!("../scripts/acquire.lua")),
             acquire_many: of_boot(include_str!("../scripts/acquire_many.lua")),
@@ -117,7 +131,8 @@ impl Scripts {
             extend: of_boot(include_str!("../scripts/extend.lua")),
             extend_many: of_boot(include_str!("../scripts/extend_many.lua")),
             witness: of_boot(&witness),
-            channel,
+            channel: terms.channel,
+            ballot_retention_ms: terms.ballot_retention_ms,
         }
     }
 
@@ -169,7 +184,7 @@ impl Question {
                     true => &scripts.acquire_many,
                     false => &scripts.acquire,
                 };
-                call.acquire(script, ttl_ms, ballot);
+                call.acquire(script, ttl_ms, ballot, scripts.ballot_retention_ms);
             }
             Question::Release if many => call.script(&scripts.release_many, false, &[]),
             Question::Release => call.release(scripts),
@@ -284,7 +299,7 @@ impl Call<'_> {
         }
     }
 
-    fn acquire(&mut self, script: &Script, ttl_ms: u64, ballot: u64) {
+    fn acquire(&mut self, script: &Script, ttl_ms: u64, ballot: u64, retention_ms: u64) {
         let (mut ttl, mut number, mut retention) = ([0; 20], [0; 20], [0; 20]);
         let ballot: &[u8] = match ballot {
             0 => b"",
@@ -293,7 +308,7 @@ impl Call<'_> {
         let arguments = [
             resp::decimal(ttl_ms, &mut ttl),
             ballot,
-            resp::decimal(BALLOT_RETENTION_MS, &mut retention),
+            resp::decimal(retention_ms, &mut retention),
         ];
         self.script(script, !ballot.is_empty(), &arguments);
     }
@@ -353,7 +368,7 @@ impl Call<'_> {
                 &[self.token],
                 &[resp::decimal(ttl_ms, ttl)],
                 &[ballot],
-                &[resp::decimal(BALLOT_RETENTION_MS, retention)],
+                &[resp::decimal(scripts.ballot_retention_ms, retention)],
                 &waiter,
                 &[resp::decimal(arrival, came)],
                 &[GRACE_MS.as_bytes()],
@@ -461,10 +476,13 @@ mod tests {
 
     #[test]
     fn the_scripts_of_two_boots_differ() {
-        let (one, other) = (
-            Scripts::for_boot("a", 1, "".into()),
-            Scripts::for_boot("b", 1, "".into()),
-        );
+        let terms = Terms {
+            max_ttl_ms: 1,
+            ballot_retention_ms: 1,
+            channel: "".into(),
+        };
+        let one = Scripts::for_boot("a", terms.clone());
+        let other = Scripts::for_boot("b", terms);
         assert_ne!(one.acquire.digest, other.acquire.digest);
         assert_ne!(one.witness.digest, other.witness.digest);
     }

@@ -8,7 +8,6 @@ mod dialogue;
 mod tests;
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, InfoDict, Value, cmd};
@@ -16,7 +15,7 @@ use rustls::{AlertDescription, CertificateError};
 
 use self::dialogue::{Deadline, Dialogue, legible};
 use super::address::{Address, Protocol};
-use super::command::Scripts;
+use super::command::{Scripts, Terms};
 use super::stream::Stream;
 use crate::clock::{self, Nanos};
 use crate::error::Status;
@@ -76,6 +75,11 @@ impl ServerInfo {
         self.aof_enabled && self.appendfsync.as_deref() == Some("always")
     }
 
+    /// Why the uptime is not known, for people.
+    pub(crate) fn no_uptime(&self) -> &str {
+        self.info_error.as_deref().unwrap_or("no uptime in INFO")
+    }
+
     /// What survives a restart, for people.
     pub(crate) fn persistence(&self) -> &'static str {
         match (self.persists_every_write(), self.aof_enabled) {
@@ -121,7 +125,7 @@ impl SetupError {
 pub(crate) fn establish(
     address: &Address,
     timeout: Duration,
-    (max_ttl_ms, channel): (u64, &Arc<str>),
+    mut terms: Terms,
     superseded: Option<&Superseded>,
 ) -> Result<Established, SetupError> {
     let deadline = Deadline::after(timeout);
@@ -129,12 +133,11 @@ pub(crate) fn establish(
     let mut dialogue = Dialogue::new(stream, deadline, address.password.as_ref());
     let greeting = greet(&mut dialogue, address)?;
     let mut server = examine(&mut dialogue, address, &greeting)?;
-    let channel = match server.resp3 && subscribe(&mut dialogue, channel)? {
-        true => Arc::clone(channel),
-        false => "".into(),
-    };
+    if !(server.resp3 && subscribe(&mut dialogue, &terms.channel)?) {
+        terms.channel = "".into();
+    }
     let run_id = server.run_id.as_deref().unwrap_or_default();
-    let scripts = Scripts::for_boot(run_id, max_ttl_ms, channel);
+    let scripts = Scripts::for_boot(run_id, terms);
     prepare(&mut dialogue, &scripts, &mut server)?;
     if let Some(old) = superseded {
         supersede(&mut dialogue, old, &server)?;
@@ -194,7 +197,8 @@ fn has_no_hello(error: &redis::ServerError) -> bool {
 
 fn greet_resp2(dialogue: &mut Dialogue<'_>, address: &Address) -> Result<Greeting, SetupError> {
     let Some(auth) = auth(address) else {
-        dialogue.exchange("CLIENT SETNAME", &[set_name()])?;
+        // A server that hangs up instead of answering a second command has said why in its answer to the first.
+        dialogue.exchange("CLIENT SETNAME and PING", &[set_name(), cmd("PING")])?;
         return Ok(Greeting::default());
     };
     let replies = dialogue.exchange("AUTH", &[auth, set_name()])?;
@@ -396,7 +400,10 @@ fn read_info(info: &InfoDict, server: &mut ServerInfo) {
     }
     server.run_id = text("run_id");
     server.role = text("role").or(server.role.take());
-    server.uptime_s = info.get("uptime_in_seconds");
+    // By the server's wall clock: one that was set back since the start makes it negative.
+    server.uptime_s = info
+        .get::<i64>("uptime_in_seconds")
+        .map(|uptime| u64::try_from(uptime).unwrap_or(0));
     server.loading = text("loading").is_some_and(|value| value == "1");
     server.aof_enabled = text("aof_enabled").is_some_and(|value| value == "1");
     server.maxmemory_policy = text("maxmemory_policy").map(|policy| legible(&policy));

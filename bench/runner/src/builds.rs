@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::cpp;
+use crate::go;
 use crate::node;
 use crate::program::Program;
 use crate::python;
@@ -70,7 +72,9 @@ fn build_one(places: &Places, name: &str) -> Result<Program, String> {
         "rslock" => rslock(places),
         "node-redlock" => node_redlock(places),
         "redlock-py" => redlock_py(places),
+        "go" => go::build(places),
         "node" => node::build(places),
+        "cpp" => cpp::build(places),
         "python" => python::build(places),
         _ => Err("nobody knows how to build it".to_owned()),
     }
@@ -130,7 +134,8 @@ fn compile(places: &Places, name: &str, flags: &[String]) -> Result<Program, Str
     })
 }
 
-fn c_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+/// The C files of a directory.
+pub fn c_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = std::fs::read_dir(directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));

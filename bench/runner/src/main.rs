@@ -1,7 +1,9 @@
 //! Measures libredlock, a floor and its peers on the same servers, in turn, and reports their ratios.
 
 mod builds;
+mod cpp;
 mod docs;
+mod go;
 mod machine;
 mod node;
 mod options;
@@ -39,7 +41,9 @@ fn main() -> ExitCode {
 fn bench(options: &Options) -> Result<(), String> {
     let scenarios = scenarios::chosen(options);
     if scenarios.is_empty() {
-        options::wrong("no such scenario");
+        let all = scenarios::all(options);
+        let names: Vec<_> = all.iter().map(|scenario| scenario.name).collect();
+        options::wrong(&format!("no such scenario; there are {}", names.join(", ")));
     }
     let load = machine::load_average();
     machine::warn_when_busy(load);

@@ -24,8 +24,7 @@ Measures libredlock, a floor without any library, and other Redlock libraries on
 Prints a table and writes bench/out/results.json.
 
   --quick          fewer and shorter rounds: for a look, not for a figure
-  --only SCENARIO  one-caller, many-callers, async, one-hung, two-hung, memory, node-one-caller, node-many-callers,
-                   python-one-caller, python-threads
+  --only SCENARIO  only this one; a name that there is not lists all
   --rounds N       how often each program runs (5; 3 when quick)
   --seconds S      how long each run is measured (2; 1 when quick)
   --write-docs     puts the table into docs/benchmarks.md

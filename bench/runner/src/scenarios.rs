@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::builds::Programs;
+use crate::cpp;
+use crate::go;
 use crate::node;
 use crate::options::Options;
 use crate::python;
@@ -62,7 +64,14 @@ const GROWTH_LIMIT_KB: f64 = 256.0;
 
 /// The scenarios that the options ask for; none when `--only` names one that there is not.
 pub fn chosen(options: &Options) -> Vec<Scenario> {
-    let all = [
+    let mut scenarios = all(options);
+    scenarios.retain(|scenario| options.wants(scenario.name));
+    scenarios
+}
+
+/// Every scenario there is.
+pub fn all(options: &Options) -> Vec<Scenario> {
+    let core = [
         one_caller(options),
         many_callers(options),
         asynchronous(options),
@@ -72,10 +81,11 @@ pub fn chosen(options: &Options) -> Vec<Scenario> {
         safety(options, "safety-one-caller", 1),
         safety(options, "safety-many-callers", 64),
     ];
-    all.into_iter()
+    core.into_iter()
+        .chain(go::scenarios(options))
         .chain(node::scenarios(options))
+        .chain(cpp::scenarios(options))
         .chain(python::scenarios(options))
-        .filter(|scenario| options.wants(scenario.name))
         .collect()
 }
 
@@ -225,9 +235,7 @@ fn safety(options: &Options, name: &'static str, callers: usize) -> Scenario {
         ..pair(options, "ours", callers)
     };
     for option in ["fencing=off", "restart_guard=off"] {
-        plain
-            .arguments
-            .extend(words(&["--option", option]));
+        plain.arguments.extend(words(&["--option", option]));
     }
     let fenced = Subject {
         label: "ours, fences only",

@@ -47,6 +47,11 @@ class Nodes:
         return [{"url": url, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE} for url in self.urls]
 
     @property
+    def patient_urls(self) -> list[str]:
+        """The same as URLs."""
+        return [f"{url}?socket_timeout={PATIENCE}&socket_connect_timeout={PATIENCE}" for url in self.urls]
+
+    @property
     def quorum(self) -> int:
         return len(self.urls) // 2 + 1
 

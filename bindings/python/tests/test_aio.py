@@ -96,7 +96,7 @@ async def test_held_locks(factory: aio.RedLockFactory, nodes: Nodes, name: str) 
     for operation in (held.release, held.extend):
         with pytest.raises(ReleasedError):
             await operation()
-    held = await factory.acquire([name, f"{name}:2"], ttl=60, timeout=0)
+    held = await factory.acquire([name, f"{name}:2"], ttl=60, timeout=30)
     assert len(held.fences) == 2
     await free(nodes, name)
     with pytest.raises(ExpiredError):
@@ -229,7 +229,7 @@ async def test_a_loss_is_told(factory: aio.RedLockFactory, nodes: Nodes, name: s
     reasons: list[RedLockError] = []
     held = await factory.acquire(name, ttl=1_000, timeout=0)
     lost = held.keep_alive(reasons.append)
-    other = factory.create_lock(f"{name}:kept", ttl=1_000)
+    other = factory.create_lock(f"{name}:kept", ttl=10_000)
     async with other:
         not_lost = other.keep_alive()
         nodes.delete(name)
@@ -252,7 +252,7 @@ async def test_the_reentrant_lock_nests(factory: aio.RedLockFactory, nodes: Node
     assert not await lock.locked()
     assert await lock.release() is False
     lock.ttl = 60
-    assert await lock.acquire()
+    assert await lock.acquire(timeout=30)
     await free(nodes, name)
     assert not await lock.acquire()
     assert isinstance(lock.last_error, ExpiredError)

@@ -9,7 +9,7 @@ import threading
 from typing import Callable
 
 import pytest
-from helpers import Nodes, wait_until
+from helpers import Nodes, Server, wait_until
 
 import redlock
 from redlock import (
@@ -81,7 +81,7 @@ def test_release_twice(factory: RedLockFactory, name: str) -> None:
 
 
 def test_an_expired_lock_says_so(factory: RedLockFactory, nodes: Nodes, name: str) -> None:
-    held = factory.acquire(name, ttl=60, timeout=0)
+    held = factory.acquire(name, ttl=60, timeout=30)
     wait_until(lambda: nodes.holders(name) == 0, "it ran out")
     assert held.lost
     nodes.take(name)
@@ -106,7 +106,7 @@ def test_with_after_a_release_of_one_s_own(factory: RedLockFactory, name: str) -
 
 
 def test_extend(factory: RedLockFactory, nodes: Nodes, name: str) -> None:
-    with factory.acquire(name, ttl=1_000, timeout=0) as held:
+    with factory.acquire(name, ttl=10_000, timeout=0) as held:
         assert held.extend(50_000) > 40_000
         assert held.ttl == 50_000
         assert sum(client.pttl(name) > 40_000 for client in nodes.clients) >= nodes.quorum
@@ -234,9 +234,13 @@ def test_check_has_a_line_for_each_node(factory: RedLockFactory, nodes: Nodes, n
     assert all(url in line for url, line in zip(nodes.urls, lines))
 
 
-def test_vouch(nodes: Nodes, name: str) -> None:
-    with RedLockFactory(nodes.details, options={"restart_guard": "strict"}) as factory:
-        wait_until(lambda: _vouched(factory), "a node is connected")
+def test_vouch(name: str) -> None:
+    options: redlock.Options = {"restart_guard": "strict", "node_timeout_ms": 30_000}
+    with Server() as server, RedLockFactory([server.wait().url], options=options) as factory:
+        with pytest.raises(NoQuorumError) as failure:
+            factory.acquire(name, ttl=10_000, timeout=0)
+        assert failure.value.nodes[0].name == "REDLOCK_ERR_NOT_ADMITTED"
+        wait_until(lambda: _vouched(factory), "the node is connected")
         factory.acquire(name, ttl=10_000, timeout=30).release()
 
 

@@ -22,7 +22,7 @@ def outlives_its_ttl(nodes: Nodes, name: str, lock: RedLock) -> None:
 
 
 def test_a_kept_lock_outlives_its_ttl(nodes: Nodes, name: str) -> None:
-    lock = RedLock(name, nodes.details, ttl=1_000)
+    lock = RedLock(name, nodes.details, ttl=2_000)
     with lock:
         lost = lock.keep_alive()
         outlives_its_ttl(nodes, name, lock)

@@ -11,10 +11,13 @@ from typing import Any, Iterator
 import pytest
 import redis
 import redis.asyncio
-from helpers import Nodes, Server, free_port
+from helpers import PATIENCE, Nodes, Server, free_port
 
 from redlock import InvalidArgumentError, Node, NoQuorumError, RedLock, RedLockFactory
 from redlock._nodes import parse
+
+#: Other programs use the machine too.
+PATIENT = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
 
 WAYS: list[tuple[Any, str]] = [
     ({}, "redis://localhost:6379/0"),
@@ -165,12 +168,14 @@ def test_details_may_be_an_iterator(nodes: Nodes, name: str) -> None:
 
 def test_host_and_port(nodes: Nodes, name: str) -> None:
     places = [url.rpartition("/")[2].split(":") for url in nodes.urls]
-    with RedLock(name, [{"host": host, "port": int(port), "db": 0} for host, port in places]):
+    with RedLock(name, [{"host": host, "port": int(port), "db": 0, **PATIENT} for host, port in places]):
         assert nodes.holders(name) >= nodes.quorum
 
 
 def test_clients_of_redis_py(nodes: Nodes, name: str) -> None:
-    with RedLockFactory(nodes.clients) as factory, factory.create_lock(name) as validity:
+    with RedLockFactory(nodes.clients, options={"node_timeout_ms": 30_000}) as factory, factory.create_lock(
+        name
+    ) as validity:
         assert validity > 0
         assert factory.redis_nodes == nodes.clients
         assert nodes.holders(name) >= nodes.quorum
@@ -198,7 +203,7 @@ def test_errors_show_no_passwords(url: str) -> None:
 def test_a_password(name: str) -> None:
     with Server("--requirepass", "p@ss:/?#word") as server:
         server.wait(password="p@ss:/?#word")
-        details = [{"host": server.host, "port": server.port, "password": "p@ss:/?#word"}]
+        details = [{"host": server.host, "port": server.port, "password": "p@ss:/?#word", **PATIENT}]
         with RedLock(name, details) as validity:
             assert validity > 0
         with RedLockFactory([{"host": server.host, "port": server.port, "password": "wrong"}]) as factory:
@@ -209,7 +214,7 @@ def test_a_password(name: str) -> None:
 
 def test_a_user(name: str) -> None:
     with Server("--user", "me", "on", ">secret", "~*", "&*", "+@all") as server:
-        details = {"host": server.host, "port": server.port, "username": "me", "password": "secret", "db": 2}
+        details = {"host": server.host, "port": server.port, "username": "me", "password": "secret", "db": 2, **PATIENT}
         server.wait(username="me", password="secret")
         with RedLock(name, [details]):
             assert redis.Redis(**details).exists(name)  # type: ignore[arg-type]
@@ -220,9 +225,9 @@ def test_a_unix_socket(name: str) -> None:
         path = f"{folder}/a socket"
         with Server("--unixsocket", path) as server:
             server.wait()
-            with RedLock(name, [{"unix_socket_path": path, "db": 1}]) as validity:
+            with RedLock(name, [{"unix_socket_path": path, "db": 1, **PATIENT}]) as validity:
                 assert validity > 0
-            with RedLock(name, [redis.Redis(unix_socket_path=path)]) as validity:
+            with RedLock(name, [redis.Redis(unix_socket_path=path)], options={"node_timeout_ms": 30_000}) as validity:
                 assert validity > 0
 
 
@@ -246,12 +251,12 @@ def test_tls(name: str, certificates: dict[str, str]) -> None:
     arguments = {"ssl": True, "ssl_ca_certs": ca, "ssl_certfile": cert, "ssl_keyfile": key}
     with Server("--port", "0", *tls, port=port) as server:
         server.wait(**arguments)
-        details: dict[str, Any] = {"host": "localhost", "port": port, **arguments}
+        details: dict[str, Any] = {"host": "localhost", "port": port, **arguments, **PATIENT}
         with RedLock(name, [details]) as validity:
             assert validity > 0
-        with RedLock(name, [redis.Redis(**details)]) as validity:
+        with RedLock(name, [redis.Redis(**details)], options={"node_timeout_ms": 30_000}) as validity:
             assert validity > 0
-        with RedLock(name, [{"url": f"rediss://localhost:{port}", **arguments, "ssl": None}]) as validity:
+        with RedLock(name, [{"url": f"rediss://localhost:{port}", **arguments, **PATIENT, "ssl": None}]) as validity:
             assert validity > 0
         stranger = {"host": "localhost", "port": port, "ssl": True}
         assert not RedLock(name, [stranger], retry_times=0).acquire()

@@ -77,7 +77,7 @@ assert held.validity > 0
 held.extend()
 held.release()
 """
-    ended = run_python(code, name, *nodes.urls)
+    ended = run_python(code, name, *nodes.patient_urls)
     assert ended.returncode == 0, ended.stdout
 
 
@@ -123,9 +123,9 @@ def test_a_pre_forking_server(nodes: Nodes, name: str, tmp_path: Path) -> None:
     assert counter.read_text() == "81"
 
 
-def _work(urls: list[str], name: str, path: Path, turns: int) -> bool:
+def _work(details: list[dict[str, Any]], name: str, path: Path, turns: int) -> bool:
     for _ in range(turns):
-        with RedLockFactory(urls) as factory, factory.acquire(name, ttl=30_000, timeout=60):
+        with RedLockFactory(details) as factory, factory.acquire(name, ttl=30_000, timeout=60):
             increment(path)
     return True
 
@@ -135,7 +135,7 @@ def test_multiprocessing(nodes: Nodes, name: str, tmp_path: Path, method: str) -
     counter = tmp_path / "counter"
     counter.write_text("0")
     with multiprocessing.get_context(method).Pool(3) as pool:
-        pending = [pool.apply_async(_work, (nodes.urls, name, counter, 5)) for _ in range(4)]
+        pending = [pool.apply_async(_work, (nodes.details, name, counter, 5)) for _ in range(4)]
         assert all(each.get(60) for each in pending)
     assert counter.read_text() == "20"
 
@@ -168,6 +168,14 @@ def test_threads_share_one_lock_object(factory: RedLockFactory, name: str, tmp_p
 
     run_threads([work] * 8)
     assert counter.read_text() == "80"
+
+
+def test_threads_that_release_one_lock_at_once(factory: RedLockFactory, name: str) -> None:
+    lock = factory.create_lock(name)
+    for _ in range(20):
+        assert lock.acquire(timeout=60)
+        run_threads([lock.release] * 4)
+        assert not lock.locked()
 
 
 def test_the_reentrant_lock_counts_right_among_threads(nodes: Nodes, name: str) -> None:

@@ -59,7 +59,7 @@ def test_the_demo(nodes: Nodes) -> None:
         [
             sys.executable,
             REPOSITORY / "examples/python/demo.py",
-            *(f"{url}?socket_timeout={PATIENCE}" for url in nodes.urls),
+            *nodes.patient_urls,
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -61,7 +61,7 @@ def test_a_failed_acquire_counts_for_nothing(nodes: Nodes, name: str) -> None:
 
 def test_a_lost_lock_is_not_acquired_again(nodes: Nodes, name: str) -> None:
     lock = ReentrantRedLock(name, nodes.details, ttl=60)
-    assert lock.acquire()
+    assert lock.acquire(timeout=30)
     wait_until(lambda: lock.lost, "it ran out")
     assert lock.acquire() is False
     assert isinstance(lock.last_error, ExpiredError)
@@ -69,13 +69,13 @@ def test_a_lost_lock_is_not_acquired_again(nodes: Nodes, name: str) -> None:
         pytest.fail("a lost lock was entered")
     assert failure.value.name == "REDLOCK_ERR_EXPIRED"
     assert lock.release() is None
-    assert lock.acquire()
+    assert lock.acquire(timeout=30)
     assert lock.release() is None
 
 
 def test_release_leaves_another_s_lock_alone(nodes: Nodes, name: str) -> None:
     lock = ReentrantRedLock(name, nodes.details, ttl=60)
-    assert lock.acquire()
+    assert lock.acquire(timeout=30)
     wait_until(lambda: nodes.holders(name) == 0, "it ran out")
     with RedLock(name, nodes.details):
         lock.release()

@@ -58,7 +58,7 @@ def check(wheel: Path, folder: Path, nodes: Nodes, name: str) -> None:
     venv.create(folder / "fresh", with_pip=True)
     python = folder / "fresh/bin/python"
     run(python, "-m", "pip", "install", "--no-index", wheel)
-    assert "held for" in run(python, "-c", USE, folder / "fresh", name, *nodes.urls)
+    assert "held for" in run(python, "-c", USE, folder / "fresh", name, *nodes.patient_urls)
     run(python, "-m", "pip", "check")
 
 

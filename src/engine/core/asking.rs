@@ -125,6 +125,12 @@ impl Core {
         {
             operation.propose(set.ballots.propose(self.now));
         }
+        if let Task::Extend { grant, .. } = &operation.task
+            && operation.is_awaited()
+        {
+            let grant = Arc::clone(grant);
+            self.owner_extends(&grant);
+        }
         self.ask_round(key);
     }
 
@@ -143,7 +149,7 @@ impl Core {
             return;
         };
         if rounds >= MAX_ROUNDS {
-            return self.retry_or(key, |operation| operation.failure(Decision::Refused));
+            return self.retry_or(key, |operation| operation.failure(Decision::TooLow));
         }
         if let Some(set) = self.sets[operation.set.place].as_mut() {
             let proposal = set.ballots.propose_again(ballot, least, self.now);
@@ -188,7 +194,8 @@ impl Core {
                     mark_dirty(&mut self.dirty, &mut node.dirty, (place, index));
                 }
                 _ => {
-                    operation.unavailable(index, node.trouble.0, &node.trouble.1);
+                    let (status, message) = node.why_not(self.now);
+                    operation.unavailable(index, status, &message);
                     if let Task::Release { ttl_ms } = operation.task {
                         let target = Arc::clone(&operation.target);
                         node.remember(target, operation.token, ttl_ms, self.now);
@@ -278,7 +285,7 @@ impl Core {
                 self.end(key, Outcome::Locked(true));
             }
             Task::Extend { grant, .. } => {
-                if decision == Decision::Refused {
+                if operation.is_gone() {
                     grant.lost();
                 }
                 let error = operation.failure(decision);
@@ -387,11 +394,19 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
-        if operation.is_awaited() {
+        let by_owner = operation.is_awaited();
+        if by_owner {
             self.awaited -= 1;
         }
+        let extended = match &operation.task {
+            Task::Extend { grant, .. } if by_owner => Some(Arc::clone(grant)),
+            _ => None,
+        };
         if let Some(ticket) = operation.ticket.take() {
             ticket.complete(outcome);
+        }
+        if let Some(grant) = extended {
+            self.owner_has_extended(&grant);
         }
         self.forget_if_answered(key);
     }
@@ -441,17 +456,20 @@ impl Core {
         if !self.is_at(key, attempt) {
             return;
         }
+        if self.operations.get(key).is_some_and(|it| it.gathering) {
+            return self.ask_uncalled(key);
+        }
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
-        operation.give_up_uncalled();
         let (place, open) = (operation.set.place, operation.open);
-        let timeout = operation.node_timeout();
-        let waited = (self.now - operation.asked_at) / MILLISECOND;
+        let (timeout, asked_at) = (operation.node_timeout(), operation.asked_at);
+        let waited = (self.now - asked_at) / MILLISECOND;
         let message = format!("no answer within {waited} ms").into();
         let mut again = None;
         for index in open.iter() {
-            match self.last_heard((place, index)) {
+            let heard = self.last_heard((place, index));
+            match heard.map(|at| at.max(asked_at)) {
                 Some(at) if at + timeout > self.now => again = again.max(Some(at + timeout)),
                 _ => self.overdue(key, (place, index), &message),
             }

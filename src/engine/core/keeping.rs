@@ -1,7 +1,5 @@
 //! Locks that are kept alive: extended in time, or reported as lost.
 
-use std::sync::Arc;
-
 use super::Core;
 use crate::clock::Nanos;
 use crate::engine::grant::Grant;
@@ -17,84 +15,93 @@ impl Core {
         let Some(grant) = kept.grant.upgrade() else {
             return;
         };
-        let validity = grant.validity();
-        let at = self.now + kept::first_after(kept.ttl_ms, validity, rand::random());
-        // Whoever asks near the end is given the chance of one extension.
-        let last_call = self.now + spare(&kept, &grant).max(validity / 2);
-        let kept = self.kept.insert(kept);
-        self.timers.set(at, Timer::KeepAlive { kept });
-        self.timers.set(last_call, Timer::LastCall { kept });
+        let after = kept::first_after(grant.ttl_ms(), grant.validity(), rand::random());
+        let key = self.kept.insert(kept);
+        grant.set_keeper(key);
+        self.see_to(key, after);
     }
 
-    /// The lock of an entry that is still to be kept; otherwise the entry goes.
-    fn still_kept(&mut self, key: Key) -> Option<Arc<Grant>> {
-        let kept = self.kept.get(key)?;
+    /// Sees to a kept lock again after so long, and not before.
+    fn see_to(&mut self, key: Key, after: Nanos) {
+        let due = self.now + after;
+        if let Some(kept) = self.kept.get_mut(key) {
+            kept.due = due;
+            self.timers.set(due, Timer::KeepAlive { kept: key });
+        }
+    }
+
+    /// Extends a kept lock, unless that is over. An extension that is under way still has come too late.
+    pub(super) fn keep_alive(&mut self, key: Key) {
+        let now = self.now;
+        let Some(kept) = self.kept.get_mut(key).filter(|kept| kept.due <= now) else {
+            return;
+        };
         let grant = kept.grant.upgrade().filter(|grant| {
             !grant.is_released() && grant.is_kept_by(kept.call) && !grant.set.is_closed()
         });
-        if grant.is_none() {
+        let Some(grant) = grant else {
             self.kept.remove(key);
+            return;
+        };
+        let (ttl_ms, validity) = (grant.ttl_ms(), grant.validity());
+        if kept.asking || validity == 0 {
+            let error = not_extended_in_time(&grant);
+            return self.lost(key, &grant, error);
         }
-        grant
-    }
-
-    /// Extends a kept lock, unless that is over.
-    pub(super) fn keep_alive(&mut self, key: Key) {
-        let Some(grant) = self.still_kept(key) else {
-            return;
-        };
-        let Some(kept) = self.kept.get(key) else {
-            return;
-        };
+        kept.asking = true;
+        self.see_to(key, kept::patience(ttl_ms, validity));
         let ticket = Ticket::for_kept(self.runtime, key);
-        let extend = Operation::extend(&grant, ticket, kept.ttl_ms);
-        self.begin(Box::new(extend));
+        self.begin(Box::new(Operation::extend(&grant, ticket, ttl_ms)));
     }
 
     pub(super) fn kept_outcome(&mut self, key: Key, outcome: Outcome) {
-        let Some(grant) = self.still_kept(key) else {
-            return;
-        };
         let Some(kept) = self.kept.get_mut(key) else {
             return;
         };
-        let after = match outcome {
-            Outcome::Failed(error) if error.status() == Status::Expired => {
-                return self.lost(key, &grant, error);
-            }
-            Outcome::Failed(error) => {
-                kept.failure = Some(error);
-                kept::again_after(kept.ttl_ms)
-            }
-            _ => {
-                kept.failure = None;
-                kept::next_after(kept.ttl_ms)
-            }
-        };
-        let at = self.now + after;
-        self.timers.set(at, Timer::KeepAlive { kept: key });
-    }
-
-    /// Gives a kept lock up when the end of its validity is near, whatever its extension still waits for.
-    pub(super) fn last_call(&mut self, key: Key) {
-        let Some(grant) = self.still_kept(key) else {
+        kept.asking = false;
+        let Some(grant) = kept.grant.upgrade() else {
+            self.kept.remove(key);
             return;
         };
-        let Some(kept) = self.kept.get_mut(key) else {
-            return;
+        let (ttl_ms, validity) = (grant.ttl_ms(), grant.validity());
+        let error = match outcome {
+            Outcome::Failed(error) => error,
+            _ => return self.see_to(key, kept::next_after(ttl_ms, validity)),
         };
-        let spare = spare(kept, &grant);
-        if spare > 0 {
-            // It was extended since this was set.
-            let at = self.now + spare;
-            return self.timers.set(at, Timer::LastCall { kept: key });
+        let spare = validity.saturating_sub(kept::notice_time(ttl_ms));
+        if spare > 0 && error.status() != Status::Expired {
+            return self.see_to(key, kept::again_after(ttl_ms).min(spare));
         }
-        let error = kept.failure.take().unwrap_or_else(|| unanswered(&grant));
         self.lost(key, &grant, error);
     }
 
+    /// A lock's owner begins to extend it. Its validity may be shorter from here on than it was, whatever comes of that.
+    pub(super) fn owner_extends(&mut self, grant: &Grant) {
+        let left = kept::patience(grant.ttl_ms(), grant.validity());
+        let latest = self.now + left;
+        if let Some(key) = self.idle_keeper(grant)
+            && self.kept.get(key).is_some_and(|kept| kept.due > latest)
+        {
+            self.see_to(key, left);
+        }
+    }
+
+    /// A lock's owner has extended it, or tried to: the next extension that keeps it alive follows from what is left.
+    pub(super) fn owner_has_extended(&mut self, grant: &Grant) {
+        if let Some(key) = self.idle_keeper(grant) {
+            let after = kept::next_after(grant.ttl_ms(), grant.validity());
+            self.see_to(key, after);
+        }
+    }
+
+    /// What keeps a lock alive, unless it is about to hear of an extension of its own.
+    fn idle_keeper(&self, grant: &Grant) -> Option<Key> {
+        let key = grant.keeper()?;
+        self.kept.get(key).filter(|kept| !kept.asking).map(|_| key)
+    }
+
     /// A kept lock can't be kept: its owner is told, while it still has a little time.
-    fn lost(&mut self, key: Key, grant: &Grant, error: Error) {
+    pub(super) fn lost(&mut self, key: Key, grant: &Grant, error: Error) {
         let Some(kept) = self.kept.remove(key) else {
             return;
         };
@@ -104,18 +111,10 @@ impl Core {
     }
 }
 
-/// How long a kept lock need not be given up yet.
-fn spare(kept: &Kept, grant: &Grant) -> Nanos {
-    let notice_time = kept::notice_time(kept.ttl_ms);
-    grant.validity().saturating_sub(notice_time)
-}
-
-fn unanswered(grant: &Grant) -> Error {
-    Error::new(
-        Status::NoQuorum,
-        format!(
-            "extending {:?} failed: its validity nearly ended before enough nodes had answered",
-            grant.target.first()
-        ),
-    )
+fn not_extended_in_time(grant: &Grant) -> Error {
+    let resource = grant.target.first();
+    let message = format!(
+        "keeping {resource:?} alive failed: no quorum of nodes has answered before its validity was about to end"
+    );
+    Error::new(Status::NoQuorum, message)
 }

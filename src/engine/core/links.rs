@@ -58,16 +58,11 @@ impl Core {
         node.epoch = self.epochs;
         node.link = Link::Connecting;
         let (runtime, epoch) = (self.runtime, node.epoch);
-        let max_ttl_ms = set.settings.max_ttl_ms;
+        let terms = set.settings.terms(&self.runtime.channel);
         let address = Arc::clone(&node.address);
         let superseded = node.superseded.clone();
         let spawned = runtime::spawn("redlock-connect", move || {
-            let result = setup::establish(
-                &address,
-                timeout,
-                (max_ttl_ms, &runtime.channel),
-                superseded.as_ref(),
-            );
+            let result = setup::establish(&address, timeout, terms, superseded.as_ref());
             runtime.send(Request::Connected {
                 place,
                 node: index,
@@ -163,11 +158,13 @@ impl Core {
             return;
         };
         let shared = set.shared.upgrade();
+        let is_old = |(other, node): (usize, &Node)| other != index && node.is_old(self.now);
+        let late = set.nodes.iter().enumerate().any(is_old);
         let node = &mut set.nodes[index];
         log::write(Level::Info, || {
             format!("{}: connected", node.address.display())
         });
-        admit(node, &established.server, &set.settings, self.now);
+        admit(node, &established.server, late, &set.settings, self.now);
         let timer = Timer::Witness {
             set: place,
             node: index,
@@ -308,14 +305,15 @@ impl Core {
 }
 
 /// Judges the boot that a new connection met: from when on it may vote.
-fn admit(node: &mut Node, server: &ServerInfo, settings: &Settings, now: Nanos) {
+fn admit(node: &mut Node, server: &ServerInfo, late: bool, settings: &Settings, now: Nanos) {
     let run_id = server.run_id.as_deref().unwrap_or_default();
-    let seen = node.meet_boot(run_id, now);
+    let seen = node.meet_boot(run_id, late, now);
     let boot = Boot {
         uptime_s: server.uptime_s,
         persists_every_write: server.persists_every_write(),
         witnessed: server.witnessed,
         replaced_another: seen.replaced_another,
+        came_late: seen.came_late,
         seen_at: seen.at,
         told_at: now,
     };
@@ -325,23 +323,6 @@ fn admit(node: &mut Node, server: &ServerInfo, settings: &Settings, now: Nanos) 
         .time_us
         .map(|time| time as i64 - (server.time_at / 1000) as i64);
     let name = node.address.display();
-    match node.admission {
-        Admission::Trusted => {}
-        Admission::Unknown => {
-            let reason = server.info_error.as_deref().unwrap_or("no uptime in INFO");
-            let message = format!(
-                "does not tell since when it has been up ({reason}), which restart_guard=strict demands"
-            );
-            node.trouble = (Status::NotAdmitted, message.into());
-        }
-        Admission::At { .. } => {
-            let wait_s = node.admission.wait_ms(now).unwrap_or(0).div_ceil(1_000);
-            let message = format!(
-                "has restarted and may have forgotten locks; it votes in {wait_s} s, when max_ttl_ms has passed"
-            );
-            node.trouble = (Status::NotAdmitted, message.into());
-        }
-    }
     if let Some(error) = &server.info_error {
         log::write(Level::Warn, || {
             format!("{name}: a restart can't be told, because INFO is refused: {error}")

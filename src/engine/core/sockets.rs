@@ -69,7 +69,7 @@ impl Core {
             Timer::Resume { operation, attempt } | Timer::Look { operation, attempt } => operations
                 .get(operation)
                 .is_some_and(|it| it.attempt == attempt && it.phase == Phase::Resting),
-            Timer::KeepAlive { .. } | Timer::LastCall { .. } => true,
+            Timer::KeepAlive { .. } => true,
             Timer::Reconnect { set, node, epoch }
             | Timer::Witness { set, node, epoch }
             | Timer::GiveUp { set, node, epoch } => sets

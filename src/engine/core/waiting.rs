@@ -9,7 +9,7 @@ use crate::engine::operation::{LOOK_INTERVAL, Phase, Task};
 use crate::engine::slab::Key;
 use crate::engine::timer::Timer;
 use crate::logic::quorum::NodeMask;
-use crate::node::command::{Form, Question};
+use crate::node::command::{self, Form, Question};
 use crate::node::target::Target;
 
 impl Core {
@@ -89,14 +89,52 @@ impl Core {
         }
         set.asking += 1;
         operation.gathering = true;
-        // All are waited for, until the node timeout, although none is asked yet.
+        // All are waited for, although none is asked yet.
         operation.open = NodeMask(u64::MAX >> (64 - set.nodes.len()));
         let timer = Timer::NodeTimeout {
             operation: key,
             attempt: operation.attempt,
         };
-        self.timers.set(now + operation.node_timeout(), timer);
+        self.timers.set(now + command::GRACE / 5, timer);
         true
+    }
+
+    /// The other nodes have had time to call as well. Those that have not are asked all the same: the lock may be free
+    /// there without anybody having given it back.
+    pub(super) fn ask_uncalled(&mut self, key: Key) {
+        let now = self.now;
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        operation.gathering = false;
+        let uncalled = operation.open.without(operation.asked);
+        operation.open = NodeMask(operation.open.0 & operation.asked.0);
+        let timer = Timer::NodeTimeout {
+            operation: key,
+            attempt: operation.attempt,
+        };
+        self.timers.set(now + operation.node_timeout(), timer);
+        if operation.phase == Phase::Asking {
+            for node in uncalled.iter() {
+                self.ask_caller(key, node);
+            }
+            self.count_out(key, uncalled);
+        }
+        self.evaluate(key);
+    }
+
+    /// Of these nodes, those that could not be asked do not count in this attempt.
+    fn count_out(&mut self, key: Key, nodes: NodeMask) {
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        let Some(set) = self.sets[operation.set.place].as_ref() else {
+            return;
+        };
+        for index in nodes.without(operation.asked).iter() {
+            let (status, reason) = &set.nodes[index].trouble;
+            operation.unavailable(index, *status, reason);
+        }
     }
 
     fn ask_caller(&mut self, key: Key, index: usize) {

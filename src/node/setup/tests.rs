@@ -13,10 +13,13 @@ const LONG: Duration = Duration::from_secs(10);
 /// For servers that never answer.
 const SHORT: Duration = Duration::from_millis(200);
 const SCRIPT: &str = "return 7";
-const MAX_TTL_MS: u64 = 120_000;
 
-fn channel() -> std::sync::Arc<str> {
-    "redlock:test".into()
+fn terms() -> Terms {
+    Terms {
+        max_ttl_ms: 120_000,
+        ballot_retention_ms: 120_000,
+        channel: "redlock:test".into(),
+    }
 }
 
 fn address(url: &str, files: &TlsFiles) -> Address {
@@ -24,12 +27,7 @@ fn address(url: &str, files: &TlsFiles) -> Address {
 }
 
 fn reach(url: &str) -> Result<Established, SetupError> {
-    establish(
-        &address(url, &TlsFiles::default()),
-        LONG,
-        (MAX_TTL_MS, &channel()),
-        None,
-    )
+    establish(&address(url, &TlsFiles::default()), LONG, terms(), None)
 }
 
 fn refusal(url: &str) -> SetupError {
@@ -279,16 +277,16 @@ fn dead_stopped_and_silent_servers_are_told_apart() {
     let server = Server::builder().start();
     let there = address(&server.url(), &TlsFiles::default());
     server.stop();
-    let error = establish(&there, SHORT, (MAX_TTL_MS, &channel()), None).unwrap_err();
+    let error = establish(&there, SHORT, terms(), None).unwrap_err();
     assert_eq!(error.kind, Status::Timeout);
     server.cont();
     let proxy = Proxy::to(&server);
     proxy.set(Fault::BlackHole);
     let behind = address(&proxy.url(), &TlsFiles::default());
-    let error = establish(&behind, SHORT, (MAX_TTL_MS, &channel()), None).unwrap_err();
+    let error = establish(&behind, SHORT, terms(), None).unwrap_err();
     assert_eq!(error.kind, Status::Timeout);
     server.kill();
-    let error = establish(&there, LONG, (MAX_TTL_MS, &channel()), None).unwrap_err();
+    let error = establish(&there, LONG, terms(), None).unwrap_err();
     assert_eq!(error.kind, Status::Unreachable);
     assert!(error.message.contains("refused"), "{error:?}");
 }
@@ -315,10 +313,10 @@ fn the_old_connection_is_ended_unless_the_server_is_another() {
         run_id: "0".repeat(40),
         client_id: old.server.client_id.unwrap(),
     };
-    establish(&there, LONG, (MAX_TTL_MS, &channel()), Some(&superseded)).unwrap();
+    establish(&there, LONG, terms(), Some(&superseded)).unwrap();
     ping(&mut old);
     superseded.run_id = old.server.run_id.clone().unwrap();
-    let mut new = establish(&there, LONG, (MAX_TTL_MS, &channel()), Some(&superseded)).unwrap();
+    let mut new = establish(&there, LONG, terms(), Some(&superseded)).unwrap();
     assert!(old.stream.wait(false, LONG).unwrap());
     assert!(matches!(old.stream.read(&mut [0; 9]), Ok(0) | Err(_)));
     ping(&mut new);
@@ -372,7 +370,7 @@ impl Drop for Vault {
 }
 
 fn reach_with(url: &str, files: &TlsFiles) -> Result<Established, SetupError> {
-    establish(&address(url, files), LONG, (MAX_TTL_MS, &channel()), None)
+    establish(&address(url, files), LONG, terms(), None)
 }
 
 /// Some builds of the server have no TLS; then there is nothing to test.

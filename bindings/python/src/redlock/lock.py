@@ -11,7 +11,7 @@ from ._arguments import Milliseconds, names_of, ttl_of
 from ._connections import FAILED
 from ._settings import CLOCK_DRIFT_FACTOR, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_TIMES, DEFAULT_TTL, BaseLock
 from ._watch import OnLost
-from .errors import RedLockError
+from .errors import RedLockError, ReleasedError
 from .factory import RedLockFactory
 from .held import HeldLock
 
@@ -66,6 +66,9 @@ class RedLock(BaseLock[HeldLock]):
             held.release()
         except FAILED as error:
             self._failed(error)
+        except ReleasedError:
+            # Another thread was faster.
+            pass
 
     def locked(self) -> bool:
         """Whether anybody holds the lock, by a quorum of the nodes; by now this may have changed."""

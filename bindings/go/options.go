@@ -1,0 +1,96 @@
+package redlock
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Option is a setting of a factory, for [New].
+type Option func(*factoryOptions)
+
+type factoryOptions struct {
+	settings []setting
+}
+
+// setting is an option of the library: a name and a value, both text.
+type setting struct{ name, value string }
+
+// WithOption sets one of the library's options, such as WithOption("node_timeout_ms", "50"). [Options] lists them.
+// An unknown name, or a value that is not allowed, makes [New] fail with a message that says what is.
+func WithOption(name, value string) Option {
+	return func(o *factoryOptions) { o.settings = append(o.settings, setting{name, value}) }
+}
+
+// WithNodeTimeout sets how long a node may take to answer, in whole milliseconds.
+func WithNodeTimeout(timeout time.Duration) Option {
+	return WithOption("node_timeout_ms", inMilliseconds(timeout))
+}
+
+// WithConnectTimeout sets how long connecting to a node may take, in whole milliseconds.
+func WithConnectTimeout(timeout time.Duration) Option {
+	return WithOption("connect_timeout_ms", inMilliseconds(timeout))
+}
+
+// WithMaxTTL sets the longest TTL that locks may have. It should be the same for all users of a set of nodes.
+func WithMaxTTL(ttl time.Duration) Option {
+	return WithOption("max_ttl_ms", inMilliseconds(ttl))
+}
+
+// WithKeyPrefix sets what is put before a resource's name to make its Redis key.
+func WithKeyPrefix(prefix string) Option {
+	return WithOption("key_prefix", prefix)
+}
+
+// WithTLSFiles sets, for rediss:// URLs, PEM files with the authorities that a server's certificate must be signed by,
+// and with the certificate and key that this client shows. Each may be empty.
+func WithTLSFiles(authorities, certificate, key string) Option {
+	return func(o *factoryOptions) {
+		for _, file := range []setting{
+			{"tls_ca_file", authorities}, {"tls_cert_file", certificate}, {"tls_key_file", key},
+		} {
+			if file.value != "" {
+				o.settings = append(o.settings, file)
+			}
+		}
+	}
+}
+
+func inMilliseconds(d time.Duration) string {
+	return strconv.FormatInt(d.Milliseconds(), 10)
+}
+
+func (o *factoryOptions) check() *Error {
+	for _, setting := range o.settings {
+		if failed := checkText("the option's name", setting.name); failed != nil {
+			return failed
+		}
+		if failed := checkText("the option "+setting.name, setting.value); failed != nil {
+			return failed
+		}
+	}
+	return nil
+}
+
+// checkText refuses what C would take for the end of the text.
+func checkText(what, text string) *Error {
+	if strings.IndexByte(text, 0) >= 0 {
+		return invalid("%s contains a NUL byte", what)
+	}
+	return nil
+}
+
+// OptionInfo describes one of the library's options.
+type OptionInfo struct {
+	// Name is what [WithOption] takes.
+	Name string
+	// Default is the value that it has when nobody sets it; empty where nothing is set.
+	Default string
+	// Description says what it does and which values are allowed.
+	Description string
+}
+
+// Options lists the options of the library that runs.
+func Options() []OptionInfo {
+	return optionTable()
+}

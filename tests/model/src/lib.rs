@@ -1,0 +1,18 @@
+//! Models of what the library promises beyond Redlock, each small enough to be searched completely.
+//!
+//! [`fencing`] is the protocol of the library, [`counters`] holds the simpler ones that look right and are not, and
+//! [`guard`] is about nodes that restart without their data. `docs/safety.md` says what follows from them.
+
+pub mod counters;
+pub mod fencing;
+pub mod guard;
+
+mod search;
+
+pub use search::{assert_broken, assert_holds, assert_possible};
+
+/// Three nodes: the smallest set in which two quorums can differ.
+pub const NODES: usize = 3;
+
+/// A majority of the nodes.
+pub const QUORUM: usize = NODES / 2 + 1;
