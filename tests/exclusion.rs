@@ -23,6 +23,18 @@ const STEP: u64 = 15;
 const WORK: Duration = Duration::from_millis(150);
 /// In ms. Long enough that no process is held up for it by a busy machine, and loses its lock in the act.
 const LONG_TTL: u64 = 60_000;
+/// How all workers of a test lock.
+struct Terms {
+    ttl_ms: u64,
+    /// The option of that name.
+    fair: &'static str,
+}
+
+const UNFAIR: Terms = Terms {
+    ttl_ms: LONG_TTL,
+    fair: "off",
+};
+
 /// Increments after which a thread makes a factory anew, which knows nothing of the nodes' past.
 const NEW_FACTORY: u64 = 3;
 
@@ -45,14 +57,15 @@ impl Task<'_> {
             ("node_timeout_ms", "200"),
             ("connect_timeout_ms", "500"),
             ("max_ttl_ms", words[0]),
+            ("fair", words[1]),
             ("restart_guard", "auto"),
         ]);
         Task {
             ttl: Duration::from_millis(words[0].parse().unwrap()),
             masters_forget: words[0] != LONG_TTL.to_string(),
-            counter: Path::new(words[1]),
+            counter: Path::new(words[2]),
             options,
-            urls: words[2..].to_vec(),
+            urls: words[3..].to_vec(),
         }
     }
 
@@ -138,14 +151,16 @@ fn random(below: usize) -> usize {
 /// Runs the workers, and `disturb` in each of so many rounds, with what waits for more increments.
 fn no_increment_is_lost(
     test: &str,
-    (cluster, ttl_ms): (&Cluster, u64),
+    cluster: &Cluster,
+    terms: Terms,
     (rounds, step): (usize, u64),
     disturb: impl Fn(&dyn Fn()),
 ) {
     let scratch = Scratch::new();
     let counter = scratch.file("counter", "0");
     let urls = cluster.urls().join(" ");
-    let role = format!("{ttl_ms} {} {urls}", counter.display());
+    let Terms { ttl_ms, fair } = terms;
+    let role = format!("{ttl_ms} {fair} {} {urls}", counter.display());
     let mut workers: Vec<Child> = (0..PROCESSES).map(|_| start_worker(test, &role)).collect();
     let more = || {
         let mut target = None;
@@ -211,7 +226,7 @@ fn while_masters_are_killed_restarted_and_stopped() {
     }
     let test = "while_masters_are_killed_restarted_and_stopped";
     let cluster = Cluster::start_with(5, |server| server.persistent());
-    no_increment_is_lost(test, (&cluster, LONG_TTL), (ROUNDS, STEP), |more| {
+    no_increment_is_lost(test, &cluster, UNFAIR, (ROUNDS, STEP), |more| {
         let first = random(5);
         let second = (first + 1 + random(4)) % 5;
         let one = fail(&cluster[first]);
@@ -241,7 +256,11 @@ fn while_masters_restart_and_forget_everything() {
             .iter()
             .all(|it| uptime(it).unwrap() > TTL / 1_000 + 1)
     });
-    no_increment_is_lost(test, (&cluster, TTL), (3, 3), |more| {
+    let terms = Terms {
+        ttl_ms: TTL,
+        ..UNFAIR
+    };
+    no_increment_is_lost(test, &cluster, terms, (3, 3), |more| {
         let first = random(5);
         std::thread::scope(|scope| {
             for index in first..first + 3 {
@@ -260,10 +279,10 @@ fn while_connections_are_cut_and_scripts_forgotten() {
     }
     let test = "while_connections_are_cut_and_scripts_forgotten";
     let cluster = Cluster::start(3);
-    no_increment_is_lost(test, (&cluster, LONG_TTL), (ROUNDS, STEP), |more| {
+    no_increment_is_lost(test, &cluster, UNFAIR, (ROUNDS, STEP), |more| {
         let server = &cluster[random(3)];
         server.command(&["SCRIPT", "FLUSH"]).ok();
-        server.command(&["CLIENT", "KILL", "TYPE", "normal"]).ok();
+        server.command(&["CLIENT", "KILL", "USER", "default"]).ok();
         more();
     });
 }
@@ -276,5 +295,27 @@ fn on_an_even_number_of_masters() {
     }
     let cluster = Cluster::start(4);
     let test = "on_an_even_number_of_masters";
-    no_increment_is_lost(test, (&cluster, LONG_TTL), (ROUNDS, STEP), |more| more());
+    no_increment_is_lost(test, &cluster, UNFAIR, (ROUNDS, STEP), |more| more());
+}
+
+/// Waiters are called by the nodes, and some of the nodes fail.
+#[test]
+fn while_waiters_are_called_by_masters_that_fail() {
+    if let Some(role) = child::role() {
+        return worker(&role);
+    }
+    let test = "while_waiters_are_called_by_masters_that_fail";
+    let cluster = Cluster::start_with(5, |server| server.persistent());
+    let terms = Terms {
+        fair: "on",
+        ..UNFAIR
+    };
+    no_increment_is_lost(test, &cluster, terms, (6, 5), |more| {
+        let server = &cluster[random(5)];
+        let failure = fail(server);
+        more();
+        mend(server, &failure);
+        server.command(&["SCRIPT", "FLUSH"]).ok();
+        more();
+    });
 }

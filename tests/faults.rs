@@ -315,6 +315,7 @@ fn nodes_that_deny_scripts_grant_locks_that_only_run_out() {
     assert_eq!(error.status(), Status::NoQuorum);
     assert!(refusals(&error) >= 2, "{error:?}");
     let factory = Factory::with_options(&urls, &common::unfenced()).unwrap();
+    common::all_connected(&factory);
     let ttl = Duration::from_secs(5);
     let lock = factory.acquire("r", ttl, Wait::No).unwrap();
     for error in [lock.extend(ttl).unwrap_err(), lock.release().unwrap_err()] {
@@ -492,18 +493,33 @@ fn a_node_that_closes_idle_connections_is_reached_again() {
     let cluster = Cluster::start(3);
     let factory = common::factory(&cluster);
     for _ in 0..10 {
-        let kill = ["CLIENT", "KILL", "TYPE", "normal"];
+        let kill = ["CLIENT", "KILL", "USER", "default"];
         cluster.command_all(&kill);
         common::works_again(&factory, "r");
     }
+}
+
+/// A connection that the server has let in as its only client. It may refuse the first few, for the testkit's own
+/// connection, which lasts for one command, counts until the server has read its end.
+fn only_client(server: &Server) -> TcpStream {
+    let mut client = None;
+    eventually("the server lets one client in", || {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let mut answer = [0; 7];
+        let admitted = stream
+            .write_all(b"PING\r\n")
+            .and_then(|()| stream.read_exact(&mut answer));
+        client = Some(stream);
+        admitted.is_ok() && &answer == b"+PONG\r\n"
+    });
+    client.unwrap()
 }
 
 #[test]
 fn a_node_that_is_full_of_clients_says_so() {
     let cluster = Cluster::start(1);
     config(&cluster[0], "maxclients", "1");
-    // The testkit's own connection lasts for one command; this one stays.
-    let stays = TcpStream::connect(cluster[0].address()).unwrap();
+    let stays = only_client(&cluster[0]);
     let factory = Factory::with_options(&cluster.urls(), &common::options()).unwrap();
     let error = acquire(&factory).unwrap_err();
     assert_eq!(error.status(), Status::NoQuorum);

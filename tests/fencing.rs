@@ -154,18 +154,20 @@ impl Workers {
             children: roles.iter().map(start).collect(),
             taken: AtomicUsize::new(0),
         };
-        let (mut inputs, outputs): (Vec<_>, Vec<_>) = workers
+        let (inputs, outputs): (Vec<_>, Vec<_>) = workers
             .children
             .iter_mut()
             .map(|child| (child.stdin.take(), child.stdout.take().unwrap()))
             .unzip();
         let acquires = std::thread::scope(|scope| {
+            // Closed, and so the workers ended, also when this fails.
+            let inputs = inputs;
             let readers: Vec<_> = outputs
                 .into_iter()
                 .map(|output| scope.spawn(|| workers.read(output)))
                 .collect();
             disturb(&workers);
-            inputs.clear();
+            drop(inputs);
             readers
                 .into_iter()
                 .flat_map(|reader| reader.join().unwrap())
@@ -248,7 +250,7 @@ fn fail_for_a_while(server: &Server, meanwhile: impl FnOnce()) {
             server.cont();
         }
         2 => {
-            server.command(&["CLIENT", "KILL", "TYPE", "normal"]).ok();
+            server.command(&["CLIENT", "KILL", "USER", "default"]).ok();
             meanwhile();
         }
         _ => {

@@ -44,7 +44,7 @@ fn a_log_that_panics_harms_nothing() {
     for round in 0..5 {
         let server: &Server = &cluster[round % 3];
         let before = MESSAGES.load(Ordering::SeqCst);
-        server.command(&["CLIENT", "KILL", "TYPE", "normal"]).ok();
+        server.command(&["CLIENT", "KILL", "USER", "default"]).ok();
         eventually("the loss to be logged", || {
             MESSAGES.load(Ordering::SeqCst) > before
         });

@@ -33,10 +33,13 @@ fn client<S: AsRef<str>>(urls: &[S], guard: &str) -> Factory {
 
 /// Waits until the node is connected, whether it may vote or not.
 fn connected(factory: &Factory, index: usize) -> NodeHealth {
+    let mut found = None;
     eventually("a node to be connected", || {
-        factory.check().unwrap()[index].version.is_some()
+        let node = factory.check().unwrap().swap_remove(index);
+        found = node.version.is_some().then_some(node);
+        found.is_some()
     });
-    factory.check().unwrap().swap_remove(index)
+    found.unwrap()
 }
 
 fn all_connected(factory: &Factory) {
@@ -181,25 +184,30 @@ fn the_majority_goes_on_while_a_restarted_master_waits() {
 /// The same for a client that saw the restart and for one that comes later; a new connection in between changes nothing.
 #[test]
 fn a_restarted_master_votes_when_the_longest_ttl_has_passed() {
-    for knew_it in [true, false] {
-        let cluster = seasoned_with(Cluster::start(3), SHORT_MAX_TTL);
-        let connect = || client_with(&cluster.urls(), "strict", SHORT_MAX_TTL);
-        let earlier = connect();
-        all_connected(&earlier);
-        cluster[0].restart_empty();
-        let factory = if knew_it { earlier } else { connect() };
-        connected(&factory, 0);
-        eventually("a part of the time to pass", || uptime(&cluster[0]) >= 3);
-        cluster[0]
-            .command(&["CLIENT", "KILL", "TYPE", "normal"])
-            .ok();
-        connected(&factory, 0);
-        common::all_connected(&factory);
-        assert!(uptime(&cluster[0]) >= 5, "it votes too early");
-        cluster[1].kill();
-        let _lock = factory.acquire("r", SHORT, Wait::For(TTL)).unwrap();
-        assert!(cluster[0].holds("r") && cluster[2].holds("r"));
-    }
+    std::thread::scope(|scope| {
+        for knew_it in [true, false] {
+            scope.spawn(move || votes_after_the_longest_ttl(knew_it));
+        }
+    });
+}
+
+fn votes_after_the_longest_ttl(knew_it: bool) {
+    let cluster = seasoned_with(Cluster::start(3), SHORT_MAX_TTL);
+    let connect = || client_with(&cluster.urls(), "strict", SHORT_MAX_TTL);
+    let earlier = connect();
+    all_connected(&earlier);
+    cluster[0].restart_empty();
+    let factory = if knew_it { earlier } else { connect() };
+    connected(&factory, 0);
+    eventually("a part of the time to pass", || uptime(&cluster[0]) >= 3);
+    cluster[0]
+        .command(&["CLIENT", "KILL", "USER", "default"])
+        .ok();
+    common::all_connected(&factory);
+    assert!(uptime(&cluster[0]) >= 5, "it votes too early");
+    cluster[1].kill();
+    let _lock = factory.acquire("r", SHORT, Wait::For(TTL)).unwrap();
+    assert!(cluster[0].holds("r") && cluster[2].holds("r"));
 }
 
 #[test]
@@ -299,9 +307,13 @@ fn a_negative_uptime_is_that_of_a_young_server() {
     let young = clock.of(Server::builder()).start();
     let cluster = seasoned(2);
     clock.set(&young, -3600);
-    assert!(uptime(&young) < 0);
+    // The server reads its clock only now and then.
+    eventually("its uptime is negative", || uptime(&young) < 0);
     let urls = [young.url(), cluster[0].url(), cluster[1].url()];
-    let node = connected(&client(&urls, "auto"), 0);
+    let factory = client(&urls, "auto");
+    // As long as no other node is known, the set may be one that was just started.
+    all_connected(&factory);
+    let node = connected(&factory, 0);
     assert_eq!(node.report.status, Status::NotAdmitted, "{node}");
 }
 
@@ -374,8 +386,19 @@ fn the_same_server_under_two_addresses_votes_once() {
     let server = Server::builder().start();
     let other = Server::builder().start();
     let localhost = format!("redis://localhost:{}", server.port());
-    for twin in [server.unix_url(), localhost] {
-        let factory = client(&[server.url(), twin, other.url()], "off");
+    // One who may not ask for the server's run id.
+    server
+        .command(&[
+            "ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-info",
+        ])
+        .ok();
+    let as_app = |host: &str| format!("redis://app:secret@{host}:{}", server.port());
+    for (one, twin) in [
+        (server.url(), server.unix_url()),
+        (server.url(), localhost),
+        (as_app("127.0.0.1"), as_app("localhost")),
+    ] {
+        let factory = client(&[one, twin, other.url()], "off");
         eventually("one of the two to be refused", || {
             let nodes = factory.check().unwrap();
             let refused = |node: &&NodeHealth| {
@@ -511,8 +534,8 @@ fn another_server_behind_an_open_connection_does_not_vote() {
         switch.swap(&replacement);
         // The very first question to it is answered by a server that does not know the scripts of this start.
         let refused = other.acquire("r", TTL, Wait::No).unwrap_err();
-        assert_eq!(refused.nodes()[2].status, Status::Ok, "{refused:?}");
-        assert_ne!(refused.nodes()[0].status, Status::Ok, "{refused:?}");
+        let message = &refused.nodes()[0].message;
+        assert!(message.contains("another server"), "{refused:?}");
         is_kept_out(&other, &held);
         assert!(switch.accepted() > connections);
         assert_eq!(lock_count(&replacement), 0);

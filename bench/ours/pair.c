@@ -12,14 +12,17 @@ struct caller {
   struct bench_window window;
   struct bench_samples samples;
   uint64_t failures;
+  bool keep_alive;
   char resource[128];
 };
 
-static bool pair(redlock_factory *factory, const char *resource) {
+static bool pair(const struct caller *caller) {
   redlock_lock *lock = NULL;
   redlock_error *error = NULL;
-  bool good = redlock_acquire(factory, resource, BENCH_TTL_MS, OURS_WAIT_MS, &lock, &error) == REDLOCK_OK &&
-              redlock_release(lock, &error) == REDLOCK_OK;
+  bool good =
+      redlock_acquire(caller->factory, caller->resource, BENCH_TTL_MS, OURS_WAIT_MS, &lock, &error) == REDLOCK_OK &&
+      (!caller->keep_alive || redlock_lock_keep_alive(lock, NULL, 0, &error) == REDLOCK_OK) &&
+      redlock_release(lock, &error) == REDLOCK_OK;
   if (!good) ours_failed(error);
   redlock_lock_free(lock);
   return good;
@@ -29,7 +32,7 @@ static void *run(void *context) {
   struct caller *caller = context;
   uint64_t begun = bench_now_ns();
   while (begun < caller->window.end) {
-    bool good = pair(caller->factory, caller->resource);
+    bool good = pair(caller);
     uint64_t done = bench_now_ns();
     if (done >= caller->window.start) {
       if (good) bench_samples_add(&caller->samples, done - begun);
@@ -45,6 +48,7 @@ static struct caller *prepare(const struct bench_args *args, redlock_factory *fa
   if (callers == NULL) bench_die("callers");
   for (long i = 0; i < args->callers; i++) {
     callers[i].factory = factory;
+    callers[i].keep_alive = args->keep_alive;
     snprintf(callers[i].resource, sizeof callers[i].resource, "%s:ours:%ld", args->prefix, i);
     redlock_lock *lock = NULL;
     redlock_error *error = NULL;

@@ -95,7 +95,7 @@ func TestCancelledLocksLeaveNothingBehind(t *testing.T) {
 }
 
 func TestHungNodesDoNotHoldUpCancelling(t *testing.T) {
-	f, name := factory(t, WithNodeTimeout(time.Hour)), resource(t)
+	f, name := plainFactory(t, WithNodeTimeout(time.Hour)), resource(t)
 	take(t, f, resource(t))
 	stopNodes(t, len(nodeURLs())/2+1)
 	ctx, cancel := context.WithCancel(background())

@@ -39,7 +39,7 @@ func TestAnErrorTellsEachNodesPart(t *testing.T) {
 }
 
 func TestTooFewNodesIsNotTheSameAsTaken(t *testing.T) {
-	f, name := factory(t), resource(t)
+	f, name := plainFactory(t), resource(t)
 	goOn := stopNodes(t, len(nodeURLs())/2+1)
 	_, err := f.TryLock(background(), name)
 	if !errors.Is(err, ErrNoQuorum) || errors.Is(err, ErrContended) {

@@ -102,18 +102,10 @@ func TestOptionsReachTheLibrary(t *testing.T) {
 	name := resource(t)
 	prefixed := factory(t, WithKeyPrefix("prefix:"), WithMaxTTL(5*time.Second), WithNodeTimeout(time.Second),
 		WithConnectTimeout(10*time.Second), WithTLSFiles("", "", ""), WithOption("retry_max_ms", "20"))
-	lock := take(t, prefixed, name, WithTTL(5*time.Second))
+	takeEverywhere(t, prefixed, name, "prefix:"+name, WithTTL(5*time.Second))
 	if !isFree(t, name) {
 		t.Error("the key has no prefix")
 	}
-	eventually(t, "all nodes have the prefixed key", func() bool {
-		for _, owner := range owners(t, "prefix:"+name) {
-			if owner != lock.Token() {
-				return false
-			}
-		}
-		return true
-	})
 	_, err := prefixed.Lock(background(), name, WithTTL(6*time.Second))
 	refused(t, err, "max_ttl_ms")
 }

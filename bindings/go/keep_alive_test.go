@@ -9,8 +9,8 @@ import (
 
 func TestAKeptLockOutlivesItsTTL(t *testing.T) {
 	f, name := factory(t), resource(t)
-	kept := take(t, f, name, WithTTL(time.Second), WithKeepAlive())
-	later := take(t, f, resource(t), WithTTL(time.Second))
+	kept := take(t, f, name, WithTTL(2*time.Second), WithKeepAlive())
+	later := take(t, f, resource(t), WithTTL(2*time.Second))
 	if err := later.KeepAlive(); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestTheLossOfAKeptLockIsTold(t *testing.T) {
 }
 
 func TestAKeptLockIsLostWhenTheNodesHang(t *testing.T) {
-	lock := take(t, factory(t), resource(t), WithTTL(time.Second), WithKeepAlive())
+	lock := take(t, plainFactory(t), resource(t), WithTTL(time.Second), WithKeepAlive())
 	ctx := lock.Context(background())
 	stopNodes(t, len(nodeURLs())/2+1)
 	within(t, "the end of the context", ctx.Done())

@@ -161,13 +161,16 @@ func (l *Lock) extend(ctx context.Context, ttl time.Duration) *Error {
 	if l.ended.Load() {
 		return l.released()
 	}
-	l.expect(ttl)
+	l.extending(ttl)
 	_, failed := l.port.runToEnd(ctx, func(to queueHandle, id uint64) *Error {
 		return submitExtend(l.handle, ttl, to, id)
 	})
+	if failed == nil || failed.Status != ErrCancelled {
+		l.extended(ttl, failed == nil)
+	}
 	switch {
 	case failed == nil:
-		l.loss.setTTL(ttl)
+		return nil
 	case l.ended.Load():
 		// Another goroutine gave the lock back meanwhile.
 		return l.released()

@@ -13,10 +13,13 @@ type loss struct {
 	// lost is made when somebody asks, and closed when the lock is lost.
 	lost chan struct{}
 	// reason says why the lock is not held any more.
-	reason  error
-	isLost  bool
-	timer   *time.Timer
-	cancels []context.CancelCauseFunc
+	reason error
+	isLost bool
+	timer  *time.Timer
+	// extensions is how many are under way or were abandoned, and shortest their shortest TTL.
+	extensions int
+	shortest   time.Duration
+	cancels    []context.CancelCauseFunc
 }
 
 // Lost is closed when the lock can no longer be proven held: shortly before its validity ends, or when the library
@@ -104,14 +107,43 @@ func (g *grant) watch() {
 	}
 }
 
-// expect has the timer look in time when the lock may be about to get a shorter TTL than it has.
-func (g *grant) expect(ttl time.Duration) {
+// extending says that the lock is about to be extended, maybe to a shorter TTL than it has. Until the outcome is known
+// the timer looks at least as often as that TTL demands.
+func (g *grant) extending(ttl time.Duration) {
 	l := &g.loss
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.timer != nil && l.reason == nil {
-		l.timer.Reset(max(min(ttl, lockValidity(g.handle))-l.margin(), 0))
+	if l.extensions == 0 || ttl < l.shortest {
+		l.shortest = ttl
 	}
+	l.extensions++
+	g.armLocked()
+}
+
+// extended says that an extension has ended, and to which TTL if it succeeded. One that nobody waits for any more never
+// ends here.
+func (g *grant) extended(ttl time.Duration, succeeded bool) {
+	l := &g.loss
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.extensions--
+	if succeeded {
+		l.ttl = ttl
+	}
+	g.armLocked()
+}
+
+// armLocked sets the timer, if there is one, to when the lock would be lost.
+func (g *grant) armLocked() {
+	l := &g.loss
+	if l.timer == nil || l.reason != nil {
+		return
+	}
+	wait := lockValidity(g.handle) - l.margin()
+	if l.extensions > 0 {
+		wait = min(wait, max(l.shortest-l.margin(), time.Millisecond))
+	}
+	l.timer.Reset(max(wait, 0))
 }
 
 // margin is how long before the end of the validity a lock is given up for lost.
@@ -123,14 +155,15 @@ func (l *loss) margin() time.Duration {
 func (g *grant) look() {
 	l := &g.loss
 	l.mu.Lock()
-	left := lockValidity(g.handle) - l.margin()
-	if left > 0 && l.reason == nil {
-		l.timer.Reset(left)
-		l.mu.Unlock()
-		return
+	lost := lockValidity(g.handle) <= l.margin()
+	if !lost {
+		g.armLocked()
 	}
 	l.mu.Unlock()
-	l.declare((&Error{Status: ErrExpired, Message: ErrExpired.Error()}).of("hold", g.name()))
+	// One that was given back has no validity either. It is asked for that afterwards, as it may be happening now.
+	if lost && !g.ended.Load() {
+		l.declare((&Error{Status: ErrExpired, Message: ErrExpired.Error()}).of("hold", g.name()))
+	}
 }
 
 // declare says that the lock is lost, unless it was known to be lost or given back.

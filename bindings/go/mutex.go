@@ -3,7 +3,6 @@ package redlock
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"time"
 )
@@ -45,7 +44,7 @@ func (m *Mutex) Lock() {
 			<-m.turn
 			panic(err)
 		}
-		runtime.Gosched()
+		time.Sleep(retryPause)
 	}
 }
 
@@ -104,7 +103,15 @@ func (m *Mutex) with(wait time.Duration) []LockOption {
 	return append(m.options[:len(m.options):len(m.options)], WithWait(wait), WithKeepAlive())
 }
 
+// retryPause is how long Lock rests after what the library does not wait out itself, such as a lack of descriptors.
+const retryPause = 20 * time.Millisecond
+
 // hopeless says whether to try again would fail in the same way.
 func hopeless(err error) bool {
-	return errors.Is(err, ErrInvalidArgument) || errors.Is(err, ErrClosed)
+	for _, passing := range []Status{ErrContended, ErrNoQuorum, ErrExpired, ErrSystem} {
+		if errors.Is(err, passing) {
+			return false
+		}
+	}
+	return true
 }

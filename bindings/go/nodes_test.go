@@ -33,8 +33,17 @@ func nodeURLs() []string { return strings.Split(os.Getenv("REDLOCK_TEST_URLS"), 
 
 func background() context.Context { return context.Background() }
 
-// factory is a new one over all nodes, closed at the test's end.
+// factory is a new one over all nodes, closed at the test's end. Its nodes have much time to answer, as the machine may be
+// busy; a goroutine that is alone calls the library itself all the same.
 func factory(t testing.TB, options ...Option) *Factory {
+	t.Helper()
+	f := plainFactory(t, append([]Option{WithNodeTimeout(10 * time.Second)}, options...)...)
+	f.port.direct.allowed = true
+	return f
+}
+
+// plainFactory is one with the node timeout that it has by default.
+func plainFactory(t testing.TB, options ...Option) *Factory {
 	t.Helper()
 	f, err := New(nodeURLs(), options...)
 	if err != nil {
@@ -62,6 +71,34 @@ func take(t testing.TB, f *Factory, name string, options ...LockOption) *Lock {
 	}
 	t.Cleanup(func() { _ = lock.Unlock(background()) })
 	return lock
+}
+
+// takeEverywhere locks a resource on all nodes. A majority is enough for a lock, so on a busy machine the first ones of a
+// factory may lack a node that is not connected yet.
+func takeEverywhere(t testing.TB, f *Factory, name, key string, options ...LockOption) *Lock {
+	t.Helper()
+	var lock *Lock
+	eventually(t, "all nodes have the key", func() bool {
+		lock = take(t, f, name, options...)
+		if everywhere(t, key, lock.Token()) {
+			return true
+		}
+		if err := lock.Unlock(background()); err != nil {
+			t.Fatal(err)
+		}
+		return false
+	})
+	return lock
+}
+
+func everywhere(t testing.TB, key, token string) bool {
+	t.Helper()
+	for _, owner := range owners(t, key) {
+		if owner != token {
+			return false
+		}
+	}
+	return true
 }
 
 // eventually waits for a condition.

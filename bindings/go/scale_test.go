@@ -79,7 +79,7 @@ func tenThousandWaiters(t *testing.T) {
 }
 
 func TestManyLocksAtOnce(t *testing.T) {
-	f := factory(t, WithNodeTimeout(10*time.Second))
+	f := factory(t)
 	var all sync.WaitGroup
 	for range 2_000 {
 		name := resource(t)

@@ -27,7 +27,7 @@ use crate::token::Token;
 const NODE_TIMEOUT_MIN: Nanos = 5 * MILLISECOND;
 const NODE_TIMEOUT_MAX: Nanos = 50 * MILLISECOND;
 /// For how long a new set's first acquire waits for the nodes that a quorum could do without.
-pub(crate) const FIRST_CONTACT_GRACE: Nanos = 50 * MILLISECOND;
+pub(crate) const FIRST_CONTACT_GRACE: Nanos = 200 * MILLISECOND;
 /// A node that has not answered anything for this long is disconnected, and contacted anew.
 pub(crate) const GIVE_UP_AFTER: Nanos = 3_000 * MILLISECOND;
 /// How many operations of a set may be asking at a time. More would not be carried out any faster, but wait in the
@@ -78,7 +78,11 @@ impl Settings {
         Terms {
             max_ttl_ms: self.max_ttl_ms,
             ballot_retention_ms: self.ballot_retention_ms,
-            channel: Arc::clone(channel),
+            // Nobody is called where nobody waits in a queue.
+            channel: match self.fair {
+                true => Arc::clone(channel),
+                false => "".into(),
+            },
         }
     }
 }

@@ -417,7 +417,13 @@ impl Operation {
 
     /// Counts a node's vote.
     pub(crate) fn vote(&mut self, node: usize, vote: Vote) {
-        self.tally.record(node, vote);
+        if self.tally.record(node, vote)
+            && vote == Vote::No
+            && let Task::Acquire { calls, .. } = &mut self.task
+        {
+            // It refused without putting anybody into a queue.
+            *calls = false;
+        }
     }
 
     /// Counts a node as unavailable, for the reason given.

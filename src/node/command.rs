@@ -96,7 +96,7 @@ pub(crate) struct Terms {
     pub(crate) max_ttl_ms: u64,
     /// For how long a node remembers the highest ballot of a resource after its last grant.
     pub(crate) ballot_retention_ms: u64,
-    /// The channel on which this process's waiters are called.
+    /// The channel on which this process's waiters are called; empty if none are.
     pub(crate) channel: Arc<str>,
 }
 

@@ -133,7 +133,8 @@ pub(crate) fn establish(
     let mut dialogue = Dialogue::new(stream, deadline, address.password.as_ref());
     let greeting = greet(&mut dialogue, address)?;
     let mut server = examine(&mut dialogue, address, &greeting)?;
-    if !(server.resp3 && subscribe(&mut dialogue, &terms.channel)?) {
+    let may_be_called = server.resp3 && !terms.channel.is_empty();
+    if !(may_be_called && subscribe(&mut dialogue, &terms.channel)?) {
         terms.channel = "".into();
     }
     let run_id = server.run_id.as_deref().unwrap_or_default();

@@ -63,7 +63,7 @@ int main(void) {
   }
   // Among so many, one with a short TTL is not forgotten.
   CHECK(redlock_lock_validity_ms(brief) > 0);
-  CHECK(entries("/proc/self/task") == threads);
+  CHECK(entries("/proc/self/task") <= threads);
   redlock_lock_free(brief);
   for (size_t i = 0; i < LOCKS; i++) redlock_lock_free(locks[i]);
   WAIT_UNTIL(locks_on_nodes() == 0);

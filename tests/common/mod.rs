@@ -1,7 +1,8 @@
 //! What the tests of behaviour under faults share: options, patience, other owners' keys, futures, child processes.
 //!
-//! Set `REDLOCK_TEST_PROTOCOL` to `resp2` or `resp3` to have all of them speak that version of the protocol, and
-//! `REDLOCK_TEST_SERVER` to run them on another server (the testkit reads it).
+//! Set `REDLOCK_TEST_PROTOCOL` to `resp2` or `resp3` to have all of them speak that version of the protocol,
+//! `REDLOCK_TEST_OPTIONS` to run them with other options, such as `fair=on fencing=off`, and `REDLOCK_TEST_SERVER` to run
+//! them on another server (the testkit reads it).
 
 // Each test file is a program of its own, and uses its own part of this.
 #![allow(dead_code)]
@@ -53,10 +54,23 @@ pub fn options_with(changes: &[(&str, &str)]) -> Options {
     if let Some(protocol) = protocol() {
         options.set("protocol", &protocol).unwrap();
     }
+    for (name, value) in extra_options() {
+        options.set(&name, &value).unwrap();
+    }
     for (name, value) in changes {
         options.set(name, value).unwrap();
     }
     options
+}
+
+/// What the environment asks for, such as `fair=on fencing=off`.
+fn extra_options() -> Vec<(String, String)> {
+    let text = std::env::var("REDLOCK_TEST_OPTIONS").unwrap_or_default();
+    let pair = |word: &str| {
+        let (name, value) = word.split_once('=').expect("name=value");
+        (name.to_owned(), value.to_owned())
+    };
+    text.split_whitespace().map(pair).collect()
 }
 
 /// The version of the protocol that these tests are run for; `None`: whichever the server has.

@@ -116,7 +116,7 @@ pub fn without_missing(mut scenario: Scenario, programs: &Programs) -> Scenario 
 
 fn one_caller(options: &Options) -> Scenario {
     let mut subjects = vec![
-        pair(options, "ours", 1),
+        plain_pair(options, 1),
         pair(options, "floor", 1),
         Subject {
             label: "floor, spinning",
@@ -142,7 +142,7 @@ fn one_caller(options: &Options) -> Scenario {
 }
 
 fn many_callers(options: &Options) -> Scenario {
-    let mut subjects = vec![pair(options, "ours", 64)];
+    let mut subjects = vec![plain_pair(options, 64)];
     subjects.extend(PEERS.map(|peer| pair(options, peer, 64)));
     let comparisons = vec![
         against("pairs_per_s", "rslock", Some(Target::AtLeast(1.8))),
@@ -230,13 +230,10 @@ fn safety(options: &Options, name: &'static str, callers: usize) -> Scenario {
     const PLAIN: &str = "ours, plain";
     let mut safe = pair(options, "ours", callers);
     safe.arguments.push("--keep-alive".to_owned());
-    let mut plain = Subject {
+    let plain = Subject {
         label: PLAIN,
-        ..pair(options, "ours", callers)
+        ..plain_pair(options, callers)
     };
-    for option in ["fencing=off", "restart_guard=off"] {
-        plain.arguments.extend(words(&["--option", option]));
-    }
     let fenced = Subject {
         label: "ours, fences only",
         ..pair(options, "ours", callers)
@@ -289,6 +286,15 @@ fn memory(options: &Options) -> Scenario {
         subjects: vec![subject],
         comparisons,
     }
+}
+
+/// Ours as the peers are: without fences and guard, which they have not. What those cost has scenarios of its own.
+fn plain_pair(options: &Options, callers: usize) -> Subject {
+    let mut plain = pair(options, "ours", callers);
+    for option in ["fencing=off", "restart_guard=off"] {
+        plain.arguments.extend(words(&["--option", option]));
+    }
+    plain
 }
 
 /// A program in the scenario "pair", under its own name, in every round.

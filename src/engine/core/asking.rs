@@ -262,7 +262,9 @@ impl Core {
             Task::Extend { grant, ttl_ms } => {
                 let valid_until = validity::valid_until(operation.started, *ttl_ms);
                 let left = validity::remaining(valid_until, now);
-                if left == 0 {
+                // Decided after the old validity had ended, it proves nothing: another may have had the lock meanwhile,
+                // and a late message of ours may have taken it again on a node.
+                if left == 0 || grant.time_left() == 0 {
                     grant.lost();
                     let error = operation.stopped(Status::Expired);
                     return self.end(key, Outcome::Failed(error));

@@ -116,13 +116,15 @@ impl Core {
 
     /// The address of another node of the set that turned out to be the same server.
     fn twin(&self, (place, index): NodePlace, established: &Established) -> Option<String> {
-        let run_id = established.server.run_id.as_deref()?;
         let nodes = &self.sets[place].as_ref()?.nodes;
-        let is_twin = |(other, node): &(usize, &Node)| {
-            let boot = node.boot.as_ref();
-            *other != index
-                && matches!(node.link, Link::Up(_))
-                && boot.is_some_and(|boot| *boot.run_id == *run_id)
+        let found = &established.server;
+        let is_twin = |(other, node): &(usize, &Node)| match &node.link {
+            Link::Up(connection) if *other != index => {
+                let known = &connection.server;
+                // A server that does not tell its run id is still found at one address.
+                known.peer == found.peer || (known.run_id.is_some() && known.run_id == found.run_id)
+            }
+            _ => false,
         };
         let (_, twin) = nodes.iter().enumerate().find(is_twin)?;
         Some(twin.address.display().to_owned())

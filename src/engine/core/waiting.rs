@@ -240,7 +240,8 @@ impl Core {
         };
         if connection.can_call() {
             let question = (Mark::NONE, Question::Leave { waiter });
-            connection.ask(question, target, b"", Form::Brief, now);
+            // In whole: nobody would ask again on NOSCRIPT, and one that stays is called in vain when its turn comes.
+            connection.ask(question, target, b"", Form::Whole, now);
             self.has_output(at);
         }
     }
