@@ -98,6 +98,9 @@ pub(crate) struct Core {
     /// When a thread that does not drive last sent an operation's questions itself.
     last_sent_aside: Nanos,
     /// Numbers the connections and the attempts at them, over all nodes.
+    /// When the sockets were last looked at. Timers count by this, not by what time it has become since: a driver that did
+    /// not run for a while would find nodes overdue whose answers it has only not read yet.
+    looked_at: Nanos,
     epochs: u32,
     now: Nanos,
 }
@@ -120,6 +123,7 @@ impl Core {
             waits_until: 0,
             last_sent_aside: 0,
             epochs: 0,
+            looked_at: clock::now(),
             now: clock::now(),
         }
     }
@@ -259,7 +263,7 @@ impl Core {
     }
 
     fn fire_timers(&mut self) {
-        while let Some(timer) = self.timers.pop_due(self.now) {
+        while let Some(timer) = self.timers.pop_due(self.looked_at) {
             match timer {
                 Timer::NodeTimeout { operation, attempt } => self.node_timeout(operation, attempt),
                 Timer::Resume { operation, attempt } => {

@@ -444,6 +444,7 @@ impl Runtime {
                 mailbox.lonely_calls = 0;
                 return;
             }
+        let looked_at = clock::now();
         }
     }
 
@@ -454,7 +455,7 @@ impl Runtime {
         let timeout = lock(self.core()).prepare(until);
         let polled = poller.poll.poll(&mut poller.events, timeout);
         self.has_waited();
-        lock(self.core()).react(polled, &poller.events);
+        lock(self.core()).react(polled, &poller.events, looked_at);
     }
 
     /// Moves what has come in to `requests`.

@@ -80,8 +80,8 @@ impl Core {
         })
     }
 
-    /// The second half of a turn: what the sockets have brought.
-    pub(crate) fn react(&mut self, polled: io::Result<()>, events: &Events) {
+    /// The second half of a turn: what the sockets have brought, when they were looked at.
+    pub(crate) fn react(&mut self, polled: io::Result<()>, events: &Events, looked_at: Nanos) {
         match polled {
             Ok(()) => {
                 self.now = clock::now();
@@ -89,8 +89,6 @@ impl Core {
                     self.ready(event);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => log::write(Level::Error, || format!("waiting for sockets: {error}")),
         }
     }
 
@@ -99,6 +97,9 @@ impl Core {
             return;
         }
         let (place, index) = node_place(event.token());
+            // A signal ended the wait, a SIGCONT for one; what has come in meanwhile was not looked at.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+            Err(error) => log::write(Level::Error, || format!("waiting for sockets: {error}")),
         let Some(node) = self
             .sets
             .get_mut(place)
@@ -108,6 +109,7 @@ impl Core {
             return;
         };
         let Link::Up(connection) = &mut node.link else {
+        self.looked_at = looked_at;
             return;
         };
         let mut answers = std::mem::take(&mut self.answers);
