@@ -75,7 +75,8 @@ const MAX_ROUNDS: u32 = 8;
 /// A node's place: of its set, and in its set.
 type NodePlace = (usize, usize);
 
-/// All state that only the driver touches.
+/// All state of the engine, which one thread at a time moves forward: the driver, or, while that waits for sockets, one that
+/// submits an operation.
 pub(crate) struct Core {
     runtime: &'static Runtime,
     registry: Registry,
@@ -97,10 +98,10 @@ pub(crate) struct Core {
     waits_until: Nanos,
     /// When a thread that does not drive last sent an operation's questions itself.
     last_sent_aside: Nanos,
-    /// Numbers the connections and the attempts at them, over all nodes.
     /// When the sockets were last looked at. Timers count by this, not by what time it has become since: a driver that did
     /// not run for a while would find nodes overdue whose answers it has only not read yet.
     looked_at: Nanos,
+    /// Numbers the connections and the attempts at them, over all nodes.
     epochs: u32,
     now: Nanos,
 }
@@ -122,8 +123,8 @@ impl Core {
             calls: Vec::new(),
             waits_until: 0,
             last_sent_aside: 0,
-            epochs: 0,
             looked_at: clock::now(),
+            epochs: 0,
             now: clock::now(),
         }
     }
@@ -141,12 +142,13 @@ impl Core {
     }
 
     /// Takes up an operation and sends its questions, for a thread that does not drive, while the driver waits for
-    /// sockets. Gives whether the driver has to be woken, because it would wait for too long now.
+    /// sockets. Gives whether the driver has to be woken: for what is left to it, or because it would wait for too long now.
     pub(crate) fn send_aside(&mut self, operation: Box<Operation>) -> bool {
         self.submit(operation);
-        self.settle();
+        let left = !self.flush_sound() || !self.turns.is_empty();
+        self.runtime.awaited.set(self.awaited);
         self.last_sent_aside = self.now;
-        self.next_timer().is_some_and(|at| at < self.waits_until)
+        left || self.next_timer().is_some_and(|at| at < self.waits_until)
     }
 
     /// Takes up an operation at once, for a caller that drives.

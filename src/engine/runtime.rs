@@ -4,11 +4,14 @@
 //! round trip on loopback. So a caller that finds the engine idle and its thread standing by drives it for the time of
 //! its own call. As soon as there is company, the background thread drives, and all callers' questions share its
 //! batches; that is faster for many.
+//!
+//! An operation that nobody blocks for is handed over too, but saves one of the two switches while it is alone: the thread
+//! that submits it sends its questions, beside a driver that waits for sockets, and the driver counts the answers.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +20,7 @@ use once_cell::sync::OnceCell;
 
 use super::core::{Core, Request};
 use super::operation::Operation;
-use super::sync::{Gauge, lock};
+use super::sync::{Gauge, lock, try_lock};
 use super::ticket::{Outcome, Ticket};
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{Error, Result, Status};
@@ -39,6 +42,9 @@ const STANDBY: Duration = Duration::from_millis(2);
 
 /// Requests that the mailbox keeps room for.
 const KEPT_REQUESTS: usize = 1024;
+
+/// Sockets that are looked at in one turn.
+const EVENTS: usize = 256;
 
 /// Stack of our threads, in bytes. A TLS handshake and a name look-up fit.
 const STACK: usize = 512 * 1024;
@@ -71,8 +77,6 @@ struct Poller {
 struct Mailbox {
     requests: Vec<Request>,
     driver: Driver,
-    /// A thread that does not drive is at work in the core, and will look at the mailbox when it is done.
-    aside: bool,
     /// The background thread shall drive again.
     recall: bool,
     /// The background thread shall stand by when it has nothing to do.
@@ -185,22 +189,6 @@ impl Drop for SignalMask {
     }
 }
 
-/// A thread's stay in the core beside the driver, also when a defect ends it.
-struct Aside<'a> {
-    runtime: &'a Runtime,
-    wake: bool,
-}
-
-impl Drop for Aside<'_> {
-    fn drop(&mut self) {
-        let mut mailbox = lock(&self.runtime.mailbox);
-        mailbox.aside = false;
-        if self.wake || !mailbox.requests.is_empty() {
-            self.runtime.call_driver(&mut mailbox);
-        }
-    }
-}
-
 impl Runtime {
     fn start() -> Result<&'static Runtime> {
         let refused = |what: &str, error: io::Error| {
@@ -222,12 +210,11 @@ impl Runtime {
             core: OnceCell::new(),
             poller: Mutex::new(Poller {
                 poll,
-                events: Events::with_capacity(256),
+                events: Events::with_capacity(EVENTS),
             }),
             mailbox: Mutex::new(Mailbox {
                 requests: Vec::new(),
                 driver: Driver::Busy,
-                aside: false,
                 recall: false,
                 release: false,
                 lonely_calls: 0,
@@ -272,44 +259,47 @@ impl Runtime {
     /// does not wait for the driver to wake up; in company it is handed over, to share the others' batches.
     pub(crate) fn submit(&self, operation: Operation) {
         let operation = Box::new(operation);
-        if !self.step_aside() {
+        let Some(mut core) = self.step_aside() else {
             return self.send(Request::Submit(operation));
-        }
-        let mut aside = Aside {
-            runtime: self,
-            wake: true,
         };
-        let sent = catch_unwind(AssertUnwindSafe(|| lock(self.core()).send_aside(operation)));
-        match sent {
-            Ok(wake) => aside.wake = wake,
-            Err(_) => lock(self.core()).fail_everything(),
+        let sent = catch_unwind(AssertUnwindSafe(|| core.send_aside(operation)));
+        let wake = sent.unwrap_or_else(|_| {
+            core.fail_everything();
+            true
+        });
+        drop(core);
+        if wake {
+            self.call_driver(lock(&self.mailbox));
         }
     }
 
-    /// Lets this thread into the core beside the driver, if that waits for sockets and nothing else is under way.
-    fn step_aside(&self) -> bool {
-        let mut mailbox = lock(&self.mailbox);
+    /// Lets this thread into the core beside the driver, if that waits for sockets and nothing else is under way. Never
+    /// waits for the core: whoever has it may be calling out, and that call may need what this thread holds.
+    fn step_aside(&self) -> Option<MutexGuard<'_, Core>> {
+        let mailbox = lock(&self.mailbox);
         let alone = mailbox.driver == Driver::Waiting
-            && !mailbox.aside
             && mailbox.requests.is_empty()
             && self.awaited.get() == 0;
-        mailbox.aside |= alone;
-        alone
+        match alone {
+            true => try_lock(self.core()),
+            false => None,
+        }
     }
 
     /// Hands a request to whoever drives.
     pub(crate) fn send(&self, request: Request) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.requests.push(request);
-        self.call_driver(&mut mailbox);
+        self.call_driver(mailbox);
     }
 
-    fn call_driver(&self, mailbox: &mut Mailbox) {
+    /// Has the driver look at the mailbox. It is woken after the mailbox was let go, for which it would only wait again.
+    fn call_driver(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
         match mailbox.driver {
             Driver::Busy => {}
-            Driver::Waiting if mailbox.aside => {}
             Driver::Waiting => {
                 mailbox.driver = Driver::Busy;
+                drop(mailbox);
                 if let Err(error) = self.waker.wake() {
                     log::write(Level::Error, || format!("waking the I/O thread: {error}"));
                 }
@@ -318,8 +308,9 @@ impl Runtime {
         }
     }
 
-    fn recall(&self, mailbox: &mut Mailbox) {
+    fn recall(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
         mailbox.recall = true;
+        drop(mailbox);
         self.stand_by_over.notify_one();
     }
 
@@ -343,7 +334,7 @@ impl Runtime {
         mailbox.lonely_calls = if lonely { mailbox.lonely_calls + 1 } else { 0 };
         mailbox.release = mailbox.lonely_calls >= LONELY_CALLS;
         mailbox.requests.push(Request::Submit(Box::new(operation)));
-        self.call_driver(&mut mailbox);
+        self.call_driver(mailbox);
     }
 
     // ---- a caller that drives ----
@@ -389,7 +380,7 @@ impl Runtime {
         mailbox.driver = Driver::None;
         if company || !mailbox.requests.is_empty() {
             mailbox.lonely_calls = 0;
-            self.recall(&mut mailbox);
+            self.recall(mailbox);
         }
     }
 
@@ -419,7 +410,7 @@ impl Runtime {
     fn may_stand_by(&self) -> bool {
         let mut mailbox = lock(&self.mailbox);
         let idle = self.awaited.get() == 0 && mailbox.requests.is_empty();
-        if !mailbox.release || !idle || mailbox.aside {
+        if !mailbox.release || !idle {
             return false;
         }
         mailbox.release = false;
@@ -444,7 +435,6 @@ impl Runtime {
                 mailbox.lonely_calls = 0;
                 return;
             }
-        let looked_at = clock::now();
         }
     }
 
@@ -454,6 +444,7 @@ impl Runtime {
     fn turn(&self, poller: &mut Poller, until: Nanos) {
         let timeout = lock(self.core()).prepare(until);
         let polled = poller.poll.poll(&mut poller.events, timeout);
+        let looked_at = clock::now();
         self.has_waited();
         lock(self.core()).react(polled, &poller.events, looked_at);
     }

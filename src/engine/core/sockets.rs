@@ -18,7 +18,7 @@ use crate::error::Status;
 use crate::log::{self, Level};
 use crate::logic::quorum::{MAX_NODES, NodeMask};
 use crate::node::command::{Answer, Form, Question};
-use crate::node::connection::Asked;
+use crate::node::connection::{Asked, Connection};
 
 /// While other threads send their questions themselves, the driver waits for so long at most. So it need not be woken
 /// for the timers that they set, which are later.
@@ -39,6 +39,22 @@ impl Core {
                 self.lose((place, index), &error.to_string(), Status::Unreachable);
             }
         }
+    }
+
+    /// As `flush`, but leaves connections that turn out to be lost to the driver, as losing one goes far: it logs, ends
+    /// others' operations and starts threads. False if there are any.
+    pub(super) fn flush_sound(&mut self) -> bool {
+        let Core { dirty, sets, .. } = self;
+        dirty.retain(|&(place, index)| {
+            let set = sets.get_mut(place).and_then(Option::as_mut);
+            let Some(node) = set.and_then(|set| set.nodes.get_mut(index)) else {
+                return false;
+            };
+            let flushed = node.connection().map_or(Ok(()), Connection::flush);
+            node.dirty = flushed.is_err();
+            node.dirty
+        });
+        dirty.is_empty()
     }
 
     /// For how long the driver may wait for sockets.
@@ -83,6 +99,9 @@ impl Core {
     /// The second half of a turn: what the sockets have brought, when they were looked at.
     pub(crate) fn react(&mut self, polled: io::Result<()>, events: &Events, looked_at: Nanos) {
         match polled {
+            // A signal ended the wait, a SIGCONT for one; what has come in meanwhile was not looked at.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+            Err(error) => log::write(Level::Error, || format!("waiting for sockets: {error}")),
             Ok(()) => {
                 self.now = clock::now();
                 for event in events {
@@ -90,6 +109,7 @@ impl Core {
                 }
             }
         }
+        self.looked_at = looked_at;
     }
 
     fn ready(&mut self, event: &Event) {
@@ -97,9 +117,6 @@ impl Core {
             return;
         }
         let (place, index) = node_place(event.token());
-            // A signal ended the wait, a SIGCONT for one; what has come in meanwhile was not looked at.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
-            Err(error) => log::write(Level::Error, || format!("waiting for sockets: {error}")),
         let Some(node) = self
             .sets
             .get_mut(place)
@@ -109,7 +126,6 @@ impl Core {
             return;
         };
         let Link::Up(connection) = &mut node.link else {
-        self.looked_at = looked_at;
             return;
         };
         let mut answers = std::mem::take(&mut self.answers);
