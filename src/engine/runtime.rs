@@ -443,8 +443,9 @@ impl Runtime {
     /// One turn of the engine, with a wait for sockets at most until `until`. During the wait others may enter the core.
     fn turn(&self, poller: &mut Poller, until: Nanos) {
         let timeout = lock(self.core()).prepare(until);
-        let polled = poller.poll.poll(&mut poller.events, timeout);
+        // Of the time before: the wait may have found what it ends with long before this thread goes on.
         let looked_at = clock::now();
+        let polled = poller.poll.poll(&mut poller.events, timeout);
         self.has_waited();
         lock(self.core()).react(polled, &poller.events, looked_at);
     }
