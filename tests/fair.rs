@@ -2,11 +2,14 @@
 
 mod common;
 
+use std::ops::Range;
+use std::process::Child;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use redlock::{Completion, Factory, Queue, Wait};
-use testkit::Cluster;
+use common::{calls, child};
+use redlock::{Completion, Factory, Lock, Queue, Wait};
+use testkit::{Cluster, Server};
 
 const TTL: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,8 +23,13 @@ fn nodes_call() -> bool {
     they_do
 }
 
+/// A client that is called, and whose turn does not pass because it is slow.
 fn fair(cluster: &Cluster) -> Factory {
-    let options = common::options_with(&[("fair", "on")]);
+    connected(cluster, "60000")
+}
+
+fn connected(cluster: &Cluster, grace_ms: &str) -> Factory {
+    let options = common::options_with(&[("fair", "on"), ("fair_grace_ms", grace_ms)]);
     let factory = Factory::with_options(&cluster.urls(), &options).unwrap();
     common::all_connected(&factory);
     factory
@@ -42,41 +50,274 @@ fn waiters_are_served_in_the_order_of_their_arrival() {
     let factory = fair(&cluster);
     let held = factory.acquire("r", TTL, Wait::No).unwrap();
     let queue = Queue::new().unwrap();
-    for id in 0..20 {
-        // Every waiter is a client of its own, with its own connections.
+    line_up(&cluster, &factory, &queue, 20);
+    held.release().unwrap();
+    served_in_order(&queue, 0..20);
+}
+
+/// One after the other, so many operations come to wait for "r" on every node; an id is how many waited before.
+fn line_up(cluster: &Cluster, factory: &Factory, queue: &Queue, count: u64) {
+    let before = waiters(cluster, "r") as u64;
+    for id in before..before + count {
         factory
-            .submit_acquire("r", TTL, Wait::Forever, &queue, id)
+            .submit_acquire("r", TTL, Wait::Forever, queue, id)
             .unwrap();
         testkit::wait_until(PATIENCE, "it waits on every node", || {
-            waiters(&cluster, "r") == id as usize + 1
+            waiters(cluster, "r") as u64 == id + 1
         });
     }
-    held.release().unwrap();
-    for id in 0..20 {
-        let mut events = Vec::new();
-        queue.next(&mut events, 1, Some(PATIENCE)).unwrap();
-        let event = events.pop().expect("someone gets the lock");
-        assert_eq!(event.id, id);
-        match event.result.unwrap() {
-            Completion::Acquired(lock) => lock.release().unwrap(),
-            other => panic!("{other:?}"),
+}
+
+/// The next operation that gets the lock.
+fn next_served(queue: &Queue) -> (u64, Lock) {
+    let mut events = Vec::new();
+    queue.next(&mut events, 1, Some(PATIENCE)).unwrap();
+    let event = events.pop().expect("someone gets the lock");
+    match event.result.unwrap() {
+        Completion::Acquired(lock) => (event.id, lock),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn served_in_order(queue: &Queue, ids: Range<u64>) {
+    for expected in ids {
+        let (id, lock) = next_served(queue);
+        assert_eq!(id, expected);
+        lock.release().unwrap();
+    }
+}
+
+/// How many scripts clients have had this server run.
+fn scripts_run(server: &Server) -> u64 {
+    calls(server, "evalsha") + calls(server, "eval")
+}
+
+/// The release itself, and what the one waiter asks whose turn it is. All others sleep on.
+#[test]
+fn a_release_wakes_one_waiter_of_many() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(5);
+    let factories = [fair(&cluster), fair(&cluster)];
+    let mut held = factories[0].acquire("r", TTL, Wait::No).unwrap();
+    let queue = Queue::new().unwrap();
+    factories
+        .iter()
+        .for_each(|factory| line_up(&cluster, factory, &queue, 32));
+    for _ in 0..10 {
+        let counted = || -> Vec<_> {
+            let publishes = |server| (scripts_run(server), calls(server, "publish"));
+            cluster.iter().map(publishes).collect()
+        };
+        let before = counted();
+        held.release().unwrap();
+        held = next_served(&queue).1;
+        // Those that called after it was decided are taken too.
+        testkit::wait_until(PATIENCE, "all nodes to be held", || {
+            let owner = |server: &Server| match server.command(&["GET", "r"]) {
+                testkit::Reply::Bulk(owner) if owner.len() == 40 => Some(owner),
+                _ => None,
+            };
+            let first = owner(&cluster[0]);
+            first.is_some() && cluster.iter().all(|server| owner(server) == first)
+        });
+        for ((scripts, publishes), (now, now_published)) in before.into_iter().zip(counted()) {
+            assert!(now <= scripts + 1 + 3, "{} scripts", now - scripts);
+            // To the first that it is its turn; to the second, twice, how long that may take.
+            assert!(now_published <= publishes + 3);
         }
     }
 }
 
 #[test]
-fn threads_with_factories_of_their_own_take_turns() {
+fn the_lock_of_a_holder_that_died_goes_to_the_first() {
     if !nodes_call() {
         return;
     }
     let cluster = Cluster::start(5);
+    // As a process leaves it that was killed.
+    cluster.command_all(&["SET", "r", &"0123456789".repeat(4), "PX", "3000"]);
+    let factory = fair(&cluster);
+    let queue = Queue::new().unwrap();
+    line_up(&cluster, &factory, &queue, 10);
+    served_in_order(&queue, 0..10);
+}
+
+/// A process that waits for "r", and works with it for as long as it lives.
+fn start_waiter(test: &str, cluster: &Cluster) -> Child {
+    let role = cluster.urls().join(" ");
+    let child = child::command(test, &role).spawn().unwrap();
+    testkit::wait_until(PATIENCE, "it waits on every node", || {
+        waiters(cluster, "r") == 1
+    });
+    child
+}
+
+fn wait_in_child(urls: &str) {
+    let urls: Vec<_> = urls.split(' ').collect();
+    let options = common::options_with(&[("fair", "on")]);
+    let factory = Factory::with_options(&urls, &options).unwrap();
+    let lock = factory.acquire("r", TTL, Wait::Forever).unwrap();
+    lock.release().unwrap();
+}
+
+fn signal(child: &Child, signal: i32) {
+    // SAFETY: kill takes any number, and the child is not yet waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+}
+
+#[test]
+fn a_waiter_that_died_is_passed_over() {
+    if let Some(role) = child::role() {
+        return wait_in_child(&role);
+    }
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(5);
+    let factory = fair(&cluster);
+    let held = factory.acquire("r", TTL, Wait::No).unwrap();
+    let mut child = start_waiter("a_waiter_that_died_is_passed_over", &cluster);
+    let queue = Queue::new().unwrap();
+    line_up(&cluster, &factory, &queue, 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    held.release().unwrap();
+    served_in_order(&queue, 1..4);
+    assert_eq!(waiters(&cluster, "r"), 0);
+}
+
+#[test]
+fn a_waiter_that_is_stopped_loses_its_turn_and_gets_another() {
+    if let Some(role) = child::role() {
+        return wait_in_child(&role);
+    }
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(5);
+    let factory = connected(&cluster, "100");
+    let held = factory.acquire("r", TTL, Wait::No).unwrap();
+    let test = "a_waiter_that_is_stopped_loses_its_turn_and_gets_another";
+    let mut child = start_waiter(test, &cluster);
+    let queue = Queue::new().unwrap();
+    line_up(&cluster, &factory, &queue, 3);
+    signal(&child, libc::SIGSTOP);
+    held.release().unwrap();
+    let (first, lock) = next_served(&queue);
+    assert_eq!(first, 1);
+    signal(&child, libc::SIGCONT);
+    lock.release().unwrap();
+    // It goes on by itself; in which order is a question of how soon.
+    for _ in 1..3 {
+        next_served(&queue).1.release().unwrap();
+    }
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_node_that_lost_the_queue_does_not_change_the_order() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(5);
+    let factory = fair(&cluster);
+    let held = factory.acquire("r", TTL, Wait::No).unwrap();
+    let queue = Queue::new().unwrap();
+    line_up(&cluster, &factory, &queue, 10);
+    cluster[1].restart_empty();
+    cluster[3].stop();
+    held.release().unwrap();
+    served_in_order(&queue, 0..10);
+    cluster[3].cont();
+}
+
+/// They are not called, and look for themselves.
+#[test]
+fn users_who_may_not_publish_or_listen_take_turns_too() {
+    let users = [
+        "mute on >secret ~* &* +@all -publish",
+        "deaf on >secret ~* resetchannels +@all",
+    ];
+    for user in users {
+        let cluster = Cluster::start_with(3, |server| server.acl_user(user));
+        let (name, _) = user.split_once(' ').unwrap();
+        let urls: Vec<_> = cluster
+            .iter()
+            .map(|server| server.url_as(name, "secret"))
+            .collect();
+        let options = common::options_with(&[("fair", "on")]);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let factory = Factory::with_options(&urls, &options).unwrap();
+                    for _ in 0..5 {
+                        let lock = factory.acquire("r", TTL, Wait::For(PATIENCE)).unwrap();
+                        lock.release().unwrap();
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn a_holder_of_another_library_is_waited_for() {
+    let cluster = Cluster::start(3);
+    let factory = fair(&cluster);
+    cluster
+        .iter()
+        .for_each(|server| common::occupy(server, "r"));
+    let queue = Queue::new().unwrap();
+    for id in 0..3 {
+        factory
+            .submit_acquire("r", TTL, Wait::Forever, &queue, id)
+            .unwrap();
+    }
+    if nodes_call() {
+        testkit::wait_until(PATIENCE, "they wait", || waiters(&cluster, "r") == 3);
+    }
+    common::vacate_all(&cluster, "r");
+    for _ in 0..3 {
+        next_served(&queue).1.release().unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_waits_asks_each_node_once_a_second() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(3);
+    let factory = fair(&cluster);
+    let holder = fair(&cluster);
+    let held = holder.acquire("r", 5 * TTL, Wait::No).unwrap();
+    let queue = Queue::new().unwrap();
+    line_up(&cluster, &factory, &queue, 64);
+    let before: Vec<_> = cluster.iter().map(scripts_run).collect();
+    let begun = Instant::now();
+    testkit::wait_until(PATIENCE, "it has looked some times", || {
+        scripts_run(&cluster[0]) >= before[0] + 4
+    });
+    let most = begun.elapsed().as_secs() + 2;
+    for (server, before) in cluster.iter().zip(before) {
+        let looks = scripts_run(server) - before;
+        assert!(looks <= most, "{looks} looks in {most} s");
+    }
+    held.release().unwrap();
+    served_in_order(&queue, 0..64);
+}
+
+/// Eight threads with a factory each share a lock, and hold it so many times.
+fn take_turns(times: usize, factory: impl Fn(usize) -> Factory + Sync) {
     let served = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for thread in 0..8 {
-            let (cluster, served) = (&cluster, &served);
+            let (factory, served) = (&factory, &served);
             scope.spawn(move || {
-                let factory = fair(cluster);
-                for _ in 0..50 {
+                let factory = factory(thread);
+                for _ in 0..times {
                     let lock = factory.acquire("r", TTL, Wait::Forever).unwrap();
                     served.lock().unwrap().push((thread, lock.fence()));
                     lock.release().unwrap();
@@ -85,8 +326,63 @@ fn threads_with_factories_of_their_own_take_turns() {
         }
     });
     let served = served.into_inner().unwrap();
-    assert_eq!(served.len(), 400);
+    assert_eq!(served.len(), 8 * times);
     assert!(served.windows(2).all(|pair| pair[0].1 < pair[1].1));
+}
+
+#[test]
+fn threads_with_factories_of_their_own_take_turns() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(5);
+    take_turns(50, |_| fair(&cluster));
+}
+
+/// Whoever does not queue barges in, and cannot keep those out who do.
+#[test]
+fn those_who_queue_and_those_who_do_not_share_a_lock() {
+    let cluster = Cluster::start(5);
+    take_turns(20, |thread| {
+        let fair = ["on", "off"][thread % 2];
+        let options = common::options_with(&[("fair", fair)]);
+        Factory::with_options(&cluster.urls(), &options).unwrap()
+    });
+}
+
+/// Nobody has a reason to look before, and of those who have none only one in a second does.
+#[test]
+fn the_queue_outlives_the_holders_time() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(3);
+    let factory = fair(&cluster);
+    let outlives = || {
+        let left = |server: &Server, key| server.command(&["PTTL", key]).integer();
+        let outlives = |server: &Server| {
+            let lock = left(server, "r");
+            let records = ["{r}:redlock:queue", "{r}:redlock:waiting"];
+            lock > 0 && records.iter().all(|key| left(server, key) > lock)
+        };
+        cluster.iter().all(outlives)
+    };
+    let held = factory.acquire("r", 5 * TTL, Wait::No).unwrap();
+    let queue = Queue::new().unwrap();
+    line_up(&cluster, &factory, &queue, 2);
+    assert!(outlives());
+    for id in 2..4 {
+        factory
+            .submit_acquire("r", 5 * TTL, Wait::Forever, &queue, id)
+            .unwrap();
+    }
+    testkit::wait_until(PATIENCE, "all wait", || waiters(&cluster, "r") == 4);
+    held.release().unwrap();
+    next_served(&queue).1.release().unwrap();
+    next_served(&queue).1.release().unwrap();
+    // The third holds it for long.
+    let _held = next_served(&queue);
+    testkit::wait_until(PATIENCE, "all nodes to be held", outlives);
 }
 
 #[test]

@@ -156,11 +156,13 @@ fn a_lock_that_is_dropped_is_given_back_everywhere() {
 }
 
 /// One node grants every attempt, two never do: the one must be given back each time before it is asked again, or it
-/// would refuse what is only an own leftover. Each attempt is one SET, and each grant that goes back one DEL.
+/// would refuse what is only an own leftover. Each attempt is one SET, and each grant that goes back one DEL: there is no
+/// fence to be set, and no queue.
 #[test]
 fn a_retry_first_gives_back_what_the_attempt_before_it_got() {
     let cluster = Cluster::start(3);
-    let factory = Factory::with_options(&cluster.urls(), &common::unfenced()).unwrap();
+    let plain = common::options_with(&[("fencing", "off"), ("fair", "off")]);
+    let factory = Factory::with_options(&cluster.urls(), &plain).unwrap();
     cluster[1..].iter().for_each(|server| occupy(server, "r"));
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| factory.acquire("r", TTL, Wait::Forever));

@@ -27,6 +27,21 @@ void ours_async(const struct bench_args *args);
 /* Resident memory of pending acquires, and its growth over --pairs pairs. */
 void ours_memory(const struct bench_args *args);
 
+/* One lock, against all other processes of the same --resource-prefix; prints each turn. */
+void ours_turns(const struct bench_args *args);
+
+/* One lock, taken and given as stdin says. */
+void ours_handover(const struct bench_args *args);
+
+/* Acquires, waiting without end; ends the program when that fails. */
+void ours_take(redlock_factory *factory, const char *resource, redlock_lock **lock);
+
+/* Releases the lock and frees it. A release that too few nodes have answered is said on stderr, and ends nothing. */
+void ours_give(redlock_lock *lock);
+
+/* One pair on a resource that only this process knows, so that the connections are there. */
+void ours_warm(const struct bench_args *args, redlock_factory *factory);
+
 /* One stream of pairs on a queue: each slot acquires, releases and begins again. */
 struct ours_stream {
   redlock_factory *factory;

@@ -20,7 +20,8 @@
 /// an object is for one thread alone, as it is with the standard library's.
 ///
 /// BACKGROUND. A factory that is asked for futures, or whose locks notify of their loss, starts one thread, which takes
-/// the outcomes from the library, and runs the functions given to keep_alive(). It ends with the factory and its locks.
+/// the outcomes from the library, and runs the functions given to keep_alive(). It takes no signals, and ends with the
+/// factory and its locks.
 #ifndef REDLOCK_HPP
 #define REDLOCK_HPP
 

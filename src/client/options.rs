@@ -147,16 +147,34 @@ const TABLE: &[Row] = &[
     Row {
         info: OptionInfo {
             name: "fair",
-            default: "off",
+            default: "on",
             values: "on, off",
             description: "Whether those who wait for a lock are served in the order of their arrival, and called when it \
-                          is free. `off`: they look for it now and then, and whoever comes first gets it. Not the \
-                          default yet: where clients reach different nodes of a set, hand-over is slow with it.",
+                          is free. `off`: they look for it now and then, and whoever comes first gets it. Nodes call \
+                          by PUBLISH, over RESP3; where that is not to be had, and for several resources at once, \
+                          waiters look for themselves.",
         },
         set: |options, value| {
             options.settings.fair = match value {
                 "on" => true,
                 "off" => false,
+                _ => return Err(NotAllowed),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "fair_grace_ms",
+            default: "50",
+            values: "1 to 60000",
+            description: "For how long a lock that was given back is reserved for the waiter whose turn it is, in ms. It \
+                          must answer its call in that time: a round trip, and until its thread runs. One that hangs \
+                          keeps the others waiting for so long, once; one that is dead does not.",
+        },
+        set: |options, value| {
+            options.settings.fair_grace_ms = match milliseconds(value)? {
+                ms @ 1..=60_000 => ms,
                 _ => return Err(NotAllowed),
             };
             Ok(())
@@ -295,7 +313,8 @@ impl Default for Options {
                 max_ttl_ms: 120_000,
                 key_prefix: "".into(),
                 fencing: true,
-                fair: false,
+                fair: true,
+                fair_grace_ms: 50,
                 restart_guard: RestartGuard::Auto,
                 ballot_clock_offset_ms: 0,
                 ballot_retention_ms: DAY_MS,

@@ -51,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) key_prefix: Arc<str>,
     pub(crate) fencing: bool,
     pub(crate) fair: bool,
+    pub(crate) fair_grace_ms: u64,
     pub(crate) restart_guard: RestartGuard,
     /// For tests: what the ballots' clock is off by.
     pub(crate) ballot_clock_offset_ms: i64,
@@ -74,13 +75,15 @@ impl Settings {
     }
 
     /// What a new connection's scripts are told.
-    pub(crate) fn terms(&self, channel: &Arc<str>) -> Terms {
+    pub(crate) fn terms(&self, process: &str, place: usize) -> Terms {
         Terms {
             max_ttl_ms: self.max_ttl_ms,
             ballot_retention_ms: self.ballot_retention_ms,
-            // Nobody is called where nobody waits in a queue.
+            fair_grace_ms: self.fair_grace_ms,
+            // Nobody is called where nobody waits in a queue. Each set of nodes has a channel of its own, for a message goes
+            // to all connections that listen to a channel, and a set knows its own waiters only.
             channel: match self.fair {
-                true => Arc::clone(channel),
+                true => format!("{process}:{place}").into(),
                 false => "".into(),
             },
         }

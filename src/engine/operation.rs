@@ -17,7 +17,7 @@ use crate::node::target::Target;
 use crate::token::Token;
 
 /// How long an operation rests after a split vote, at first and at most: rivals are about to give back what they got,
-/// which takes them a round trip or two.
+/// which takes them a round trip or two. In the queue it may become longer, for then a call ends it.
 const SPLIT_REST: (Nanos, Nanos) = (MILLISECOND / 4, 8 * MILLISECOND);
 
 /// How often a waiter looks although it was not called, in case a call was lost.
@@ -48,6 +48,8 @@ pub(crate) enum Task {
     Release {
         /// How long it would last at most.
         ttl_ms: u64,
+        /// The waiter whose failed attempt it was, and its arrival.
+        waiter: Option<(u64, u64)>,
     },
     Extend {
         grant: Arc<Grant>,
@@ -110,6 +112,8 @@ pub(crate) struct Operation {
     pub(crate) gathering: bool,
     /// Nodes that called while the attempt was on that they had refused.
     pub(crate) called: NodeMask,
+    /// Nodes whose queue it is in, as far as is known: each of them is going to call.
+    pub(crate) queued_on: NodeMask,
     notes: Vec<Note>,
 }
 
@@ -141,6 +145,7 @@ impl Operation {
             tally: Tally::new(nodes),
             gathering: false,
             called: NodeMask::default(),
+            queued_on: NodeMask::default(),
             notes: Vec::new(),
         }
     }
@@ -168,7 +173,7 @@ impl Operation {
             calls: true,
             give_up_at,
             held,
-            split: Backoff::new(SPLIT_REST.0, SPLIT_REST.1),
+            split: Backoff::new(SPLIT_REST.0, LOOK_INTERVAL),
         };
         Ok(Operation::new(
             set,
@@ -183,6 +188,7 @@ impl Operation {
     pub(crate) fn release(grant: &Arc<Grant>, ticket: Option<Arc<Ticket>>) -> Operation {
         let task = Task::Release {
             ttl_ms: grant.ttl_ms(),
+            waiter: None,
         };
         let mut operation = Operation::on_grant(grant, ticket, task);
         operation.eligible = grant.nodes();
@@ -199,7 +205,7 @@ impl Operation {
         operation
     }
 
-    /// Gives back what a failed attempt may have left on `nodes`.
+    /// Gives back what may be left on `nodes` of an attempt that failed.
     pub(crate) fn give_back(
         set: Arc<NodeSet>,
         target: Arc<Target>,
@@ -207,10 +213,29 @@ impl Operation {
         ttl_ms: u64,
         nodes: NodeMask,
     ) -> Operation {
-        let task = Task::Release { ttl_ms };
+        let task = Task::Release {
+            ttl_ms,
+            waiter: None,
+        };
         let mut operation = Operation::new(set, None, task, target, token);
         operation.eligible = nodes;
         operation
+    }
+
+    /// Gives back what the present attempt of this acquire may leave on nodes, when it has failed.
+    pub(crate) fn step_back(&self, key: Key) -> Option<Operation> {
+        let Task::Acquire {
+            ttl_ms, arrival, ..
+        } = self.task
+        else {
+            return None;
+        };
+        let (set, target) = (Arc::clone(&self.set), Arc::clone(&self.target));
+        let nodes = self.may_hold();
+        let mut release = Operation::give_back(set, target, self.token, ttl_ms, nodes);
+        let waiter = self.is_waiting().then_some((key.number(), arrival));
+        release.task = Task::Release { ttl_ms, waiter };
+        Some(release)
     }
 
     /// Sets the time to live of a lock, from now.
@@ -265,6 +290,10 @@ impl Operation {
                 waiter: key.number(),
                 arrival,
             },
+            Task::Release {
+                waiter: Some((waiter, arrival)),
+                ..
+            } => Question::StepBack { waiter, arrival },
             _ => self.question(),
         }
     }
@@ -283,6 +312,9 @@ impl Operation {
     pub(crate) fn refused_for(&mut self, node: usize, after_ms: u64, holder_calls: bool) {
         if !self.tally.record(node, Vote::No) {
             return;
+        }
+        if holder_calls {
+            self.queued_on.insert(node);
         }
         if let Task::Acquire {
             look_after_ms,
@@ -443,6 +475,22 @@ impl Operation {
         NodeMask(self.asked.0 | self.earlier.0).without(self.tally.no())
     }
 
+    /// Whether an attempt that is lost had better wait for the answers that are missing. A waiter in a queue has time; and
+    /// a node that has refused is left alone, where one that was not heard must be sent a release.
+    pub(crate) fn awaits_all_refusals(&self) -> bool {
+        let in_queue = matches!(
+            self.task,
+            Task::Acquire {
+                arrival: 1..,
+                calls: true,
+                ..
+            }
+        );
+        let got_none = self.tally.yes().is_empty() && self.tally.low().is_empty();
+        let missing = self.asked.without(self.tally.voted());
+        in_queue && got_none && self.called.is_empty() && !missing.is_empty()
+    }
+
     /// How long an acquire rests before its next attempt, `None` when its budget is spent.
     pub(crate) fn rest(&mut self, now: Nanos, time_us: u64, random: u64) -> Option<Nanos> {
         let is_refused = self.tally.decision() == Decision::Refused;
@@ -470,7 +518,11 @@ impl Operation {
             *arrival = time_us;
             now
         } else if is_split {
-            now + split.next(random)
+            let longest = match may_wait && *calls {
+                true => LOOK_INTERVAL,
+                false => SPLIT_REST.1,
+            };
+            now + split.next(random).min(longest)
         } else if is_refused && may_wait && *calls {
             held.reset();
             let jitter = (u128::from(random) * u128::from(LOOK_INTERVAL / 4)) >> 64;

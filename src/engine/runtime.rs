@@ -11,7 +11,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -59,8 +59,8 @@ pub(crate) struct Runtime {
     stand_by_over: Condvar,
     /// Wakes whoever drives from waiting for sockets.
     waker: Waker,
-    /// Where the waiters of this process are called, on every node.
-    pub(crate) channel: Arc<str>,
+    /// What the channels begin with on which the waiters of this process are called.
+    pub(crate) channels: String,
     places: Mutex<Places>,
     /// Operations under way that somebody waits for.
     pub(crate) awaited: Gauge,
@@ -222,7 +222,7 @@ impl Runtime {
             }),
             stand_by_over: Condvar::new(),
             waker,
-            channel: format!("redlock:{}", name.as_str()).into(),
+            channels: format!("redlock:{}", name.as_str()),
             places: Mutex::default(),
             awaited: Gauge::default(),
             last_return: AtomicU64::new(0),

@@ -16,6 +16,10 @@ impl NodeMask {
         self.0 |= 1 << node;
     }
 
+    pub(crate) fn remove(&mut self, node: usize) {
+        self.0 &= !(1 << node);
+    }
+
     pub(crate) fn without(self, other: NodeMask) -> NodeMask {
         NodeMask(self.0 & !other.0)
     }

@@ -4,12 +4,7 @@ use std::sync::Arc;
 
 use super::resp::{self, Reply};
 use super::target::Target;
-use crate::clock::{MILLISECOND, Nanos};
 use crate::logic::quorum::Vote;
-
-/// How long a waiter that was called may take to take the lock, in ms: a few round trips, and time to be scheduled.
-pub(crate) const GRACE: Nanos = 25 * MILLISECOND;
-const GRACE_MS: &str = "25";
 
 /// A question about the resources of one lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +18,8 @@ pub(crate) enum Question {
         waiter: u64,
         arrival: u64,
     },
+    /// Free the lock if it is this owner's, but stay in the queue as this waiter.
+    StepBack { waiter: u64, arrival: u64 },
     /// Leave the queue.
     Leave { waiter: u64 },
     /// Free the lock if it is this owner's.
@@ -76,6 +73,7 @@ pub(crate) struct Scripts {
     pub(crate) acquire: Script,
     pub(crate) acquire_many: Script,
     pub(crate) acquire_or_wait: Script,
+    pub(crate) step_back: Script,
     pub(crate) leave: Script,
     pub(crate) release: Script,
     pub(crate) release_many: Script,
@@ -85,8 +83,9 @@ pub(crate) struct Scripts {
     pub(crate) channel: Arc<str>,
     /// Does nothing. That the server has it says that this boot has lasted long enough to vote.
     pub(crate) witness: Script,
-    /// What the scripts are told of it.
+    /// What the scripts are told of it, and in decimal, of the time that a called waiter has.
     ballot_retention_ms: u64,
+    grace_ms: String,
 }
 
 /// What the scripts are told, beyond the question at hand.
@@ -96,6 +95,8 @@ pub(crate) struct Terms {
     pub(crate) max_ttl_ms: u64,
     /// For how long a node remembers the highest ballot of a resource after its last grant.
     pub(crate) ballot_retention_ms: u64,
+    /// For how long the lock is reserved for a waiter that was called.
+    pub(crate) fair_grace_ms: u64,
     /// The channel on which this process's waiters are called; empty if none are.
     pub(crate) channel: Arc<str>,
 }
@@ -125,6 +126,7 @@ impl Scripts {
             acquire: of_boot(include_str!("../scripts/acquire.lua")),
             acquire_many: of_boot(include_str!("../scripts/acquire_many.lua")),
             acquire_or_wait: with_promote(include_str!("../scripts/acquire_waiting.lua")),
+            step_back: with_promote(include_str!("../scripts/step_back.lua")),
             leave: with_promote(include_str!("../scripts/leave.lua")),
             release: with_promote(include_str!("../scripts/release.lua")),
             release_many: of_boot(include_str!("../scripts/release_many.lua")),
@@ -133,13 +135,15 @@ impl Scripts {
             witness: of_boot(&witness),
             channel: terms.channel,
             ballot_retention_ms: terms.ballot_retention_ms,
+            grace_ms: terms.fair_grace_ms.to_string(),
         }
     }
 
     /// Those that a new connection loads.
-    pub(crate) fn to_load(&self) -> [&str; 8] {
+    pub(crate) fn to_load(&self) -> [&str; 9] {
         [
             &self.acquire_or_wait.text,
+            &self.step_back.text,
             &self.leave.text,
             &self.acquire.text,
             &self.acquire_many.text,
@@ -194,6 +198,7 @@ impl Question {
                 waiter,
                 arrival,
             } => call.acquire_or_wait(scripts, (ttl_ms, ballot), (waiter, arrival)),
+            Question::StepBack { waiter, arrival } => call.step_back(scripts, waiter, arrival),
             Question::Leave { waiter } => call.leave(scripts, waiter),
             Question::Extend { ttl_ms } => {
                 let script = match many {
@@ -238,8 +243,12 @@ impl Question {
             }
             (AcquireOrWait { .. }, Reply::Integer(held)) => held_answer(held),
             (Leave { .. }, Reply::Integer(_)) => Answer::Done,
-            (Release | Extend { .. }, Reply::Integer(1)) => Answer::Vote(Vote::Yes),
-            (Release | Extend { .. }, Reply::Integer(0)) => Answer::Vote(Vote::No),
+            (Release | StepBack { .. } | Extend { .. }, Reply::Integer(1)) => {
+                Answer::Vote(Vote::Yes)
+            }
+            (Release | StepBack { .. } | Extend { .. }, Reply::Integer(0)) => {
+                Answer::Vote(Vote::No)
+            }
             (IsFree, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
             (IsFree, Reply::Integer(_)) => Answer::Vote(Vote::No),
             (Identify, Reply::Bulk(info)) => Answer::Boot(run_id(info).into()),
@@ -316,11 +325,28 @@ impl Call<'_> {
     fn release(&mut self, scripts: &Scripts) {
         let [lock, waiting, queue] = self.target.queue_keys();
         let (lock, waiting, queue) = (&lock[..], &waiting[..], &queue[..]);
-        let grace = GRACE_MS.as_bytes();
+        let grace = scripts.grace_ms.as_bytes();
         self.call(
             &scripts.release,
             &[lock, waiting, queue],
             &[&[self.token], &[grace]],
+        );
+    }
+
+    fn step_back(&mut self, scripts: &Scripts, waiter: u64, arrival: u64) {
+        let [lock, waiting, queue] = self.target.queue_keys();
+        let (mut number, mut came) = ([0; 20], [0; 20]);
+        let waiter = [
+            scripts.channel.as_bytes(),
+            b"|",
+            resp::decimal(waiter, &mut number),
+        ];
+        let arrival = resp::decimal(arrival, &mut came);
+        let grace = scripts.grace_ms.as_bytes();
+        self.call(
+            &scripts.step_back,
+            &[&lock, &waiting, &queue],
+            &[&[self.token], &waiter, &[arrival], &[grace]],
         );
     }
 
@@ -332,7 +358,7 @@ impl Call<'_> {
             b"|",
             resp::decimal(waiter, &mut number),
         ];
-        let grace = GRACE_MS.as_bytes();
+        let grace = scripts.grace_ms.as_bytes();
         self.call(
             &scripts.leave,
             &[&lock, &waiting, &queue],
@@ -371,7 +397,7 @@ impl Call<'_> {
                 &[resp::decimal(scripts.ballot_retention_ms, retention)],
                 &waiter,
                 &[resp::decimal(arrival, came)],
-                &[GRACE_MS.as_bytes()],
+                &[scripts.grace_ms.as_bytes()],
             ],
         );
     }
@@ -479,6 +505,7 @@ mod tests {
         let terms = Terms {
             max_ttl_ms: 1,
             ballot_retention_ms: 1,
+            fair_grace_ms: 1,
             channel: "".into(),
         };
         let one = Scripts::for_boot("a", terms.clone());

@@ -15,10 +15,12 @@ if not holder then
   end
 end
 if holder and holder ~= ARGV[1] and holder ~= 'reserved:' .. waiter then
-  redis.call('ZADD', KEYS[3], 'NX', ARGV[6], waiter)
-  redis.call('PEXPIRE', KEYS[3], 60000)
-  redis.call('SET', KEYS[2], '1', 'PX', 60000)
+  -- The queue outlives the holder's time, when the waiter looks again.
   local left = redis.call('PTTL', KEYS[1])
+  local keep = math.max(left, 0) + 60000
+  redis.call('ZADD', KEYS[3], 'NX', ARGV[6], waiter)
+  redis.call('PEXPIRE', KEYS[3], keep)
+  redis.call('SET', KEYS[2], '1', 'PX', keep)
   if not (#holder == 40 and string.match(holder, '^%x+$')) and string.sub(holder, 1, 9) ~= 'reserved:' then
     return -2 - left - 4398046511104
   end
@@ -42,7 +44,8 @@ if fresh then
   -- The next in line looks again when this owner's time is over.
   local second = redis.call('ZRANGE', KEYS[3], 0, 0)
   if second[1] then
-    redis.call('SET', KEYS[2], '1', 'PX', 60000)
+    redis.call('PEXPIRE', KEYS[3], ARGV[2] + 60000)
+    redis.call('SET', KEYS[2], '1', 'PX', ARGV[2] + 60000)
     local channel, number = string.match(second[1], '^(.*)|(%d+)$')
     redis.pcall('PUBLISH', channel, number .. ' standby ' .. ARGV[2])
   end

@@ -1,11 +1,11 @@
-// The node-redlock side of the benchmarks: N concurrent loops, each acquiring and releasing its own resource.
+// The node-redlock side of the benchmarks. Scenario pair: N concurrent loops, each with a resource of its own.
 
-import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import Redis from "ioredis";
 import Redlock from "redlock";
+import { handOver, turns } from "./contended.js";
 
 const TTL_MS = 10_000;
 
@@ -22,8 +22,8 @@ function parse() {
       handshake: { type: "boolean", default: false },
     },
   });
-  if (!values.urls || values.scenario !== "pair") {
-    console.error("usage: main.js --urls redis://HOST:PORT,... --scenario pair [--callers N] [--seconds S]");
+  if (!values.urls || !["pair", "turns", "handover"].includes(values.scenario)) {
+    console.error("usage: main.js --urls redis://HOST:PORT,... --scenario NAME [--callers N] [--seconds S]");
     process.exit(2);
   }
   return values;
@@ -73,29 +73,37 @@ function report(tally, seconds, cpu) {
   console.log(JSON.stringify(result));
 }
 
-async function shakeHands() {
-  const lines = createInterface({ input: process.stdin });
+/** Says ready, and waits for the line that lets the measuring begin. */
+async function shakeHands(lines) {
   console.log("ready");
-  await once(lines, "line");
-  lines.close();
+  await lines.next();
+}
+
+async function measurePairs(redlock, resources, options) {
+  const start = performance.now() + Number(options["settle-ms"]);
+  const window = { start, end: start + Number(options.seconds) * 1e3 };
+  const tally = { durations: [], failures: 0 };
+  const callers = resources.map((resource) => run(redlock, resource, window, tally));
+  await sleep(window.start - performance.now());
+  const before = cpuMicros();
+  await Promise.all(callers);
+  report(tally, (performance.now() - window.start) / 1e3, cpuMicros() - before);
+}
+
+function resourcesOf(options) {
+  const prefix = options["resource-prefix"];
+  if (options.scenario !== "pair") return [`${prefix}:warm:${process.pid}`];
+  return Array.from({ length: Number(options.callers) }, (_, i) => `${prefix}:node-redlock:${i}`);
 }
 
 const options = parse();
 const clients = options.urls.split(",").map((url) => new Redis(url));
 const redlock = new Redlock(clients);
-const resources = Array.from(
-  { length: Number(options.callers) },
-  (_, i) => `${options["resource-prefix"]}:node-redlock:${i}`,
-);
+const resources = resourcesOf(options);
 for (const resource of resources) await pair(redlock, resource);
-if (options.handshake) await shakeHands();
-
-const start = performance.now() + Number(options["settle-ms"]);
-const window = { start, end: start + Number(options.seconds) * 1e3 };
-const tally = { durations: [], failures: 0 };
-const callers = resources.map((resource) => run(redlock, resource, window, tally));
-await sleep(window.start - performance.now());
-const before = cpuMicros();
-await Promise.all(callers);
-report(tally, (performance.now() - window.start) / 1e3, cpuMicros() - before);
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+if (options.handshake) await shakeHands(lines);
+if (options.scenario === "turns") await turns(redlock, options, TTL_MS);
+else if (options.scenario === "handover") await handOver(redlock, options, TTL_MS, lines);
+else await measurePairs(redlock, resources, options);
 process.exit(0);

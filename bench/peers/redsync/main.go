@@ -1,4 +1,4 @@
-// The redsync side of the benchmarks: N goroutines, each locking and unlocking its own mutex over all nodes.
+// The redsync side of the benchmarks. Scenario pair: N goroutines, each with a mutex of its own over all nodes.
 package main
 
 import (
@@ -43,14 +43,14 @@ type tally struct {
 func parse() options {
 	var o options
 	flag.StringVar(&o.urls, "urls", "", "comma separated redis:// addresses")
-	flag.StringVar(&o.scenario, "scenario", "pair", "what to measure; only pair")
+	flag.StringVar(&o.scenario, "scenario", "pair", "what to measure: pair, turns or handover")
 	flag.StringVar(&o.prefix, "resource-prefix", "bench", "begins every resource name")
 	flag.IntVar(&o.callers, "callers", 1, "concurrent callers")
 	flag.Float64Var(&o.seconds, "seconds", 2, "length of the measured window")
 	flag.IntVar(&o.settleMS, "settle-ms", 200, "time before the window that does not count")
 	flag.BoolVar(&o.handshake, "handshake", false, "say ready, and wait for a line")
 	flag.Parse()
-	if o.urls == "" || o.scenario != "pair" {
+	if o.urls == "" || !slices.Contains([]string{"pair", "turns", "handover"}, o.scenario) {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -143,20 +143,15 @@ func report(tallies []tally, seconds, cpu float64) {
 	fmt.Println(string(line))
 }
 
-func main() {
-	o := parse()
-	rs := connect(o.urls)
-	mutexes := make([]*redsync.Mutex, o.callers)
-	for i := range mutexes {
-		mutexes[i] = rs.NewMutex(fmt.Sprintf("%s:redsync:%d", o.prefix, i))
+// shakeHands says ready, and waits for the line that lets the measuring begin.
+func shakeHands(lines *bufio.Scanner) {
+	fmt.Println("ready")
+	if !lines.Scan() {
+		log.Fatal("stdin ended")
 	}
-	warm(mutexes)
-	if o.handshake {
-		fmt.Println("ready")
-		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
-			log.Fatal(err)
-		}
-	}
+}
+
+func measurePairs(mutexes []*redsync.Mutex, o options) {
 	start := time.Now().Add(time.Duration(o.settleMS) * time.Millisecond)
 	w := window{start, start.Add(time.Duration(o.seconds * float64(time.Second)))}
 	tallies := make([]tally, o.callers)
@@ -170,4 +165,30 @@ func main() {
 	all.Wait()
 	after, _ := usage()
 	report(tallies, time.Since(w.start).Seconds(), after-before)
+}
+
+func main() {
+	o := parse()
+	rs := connect(o.urls)
+	var mutexes []*redsync.Mutex
+	if o.scenario == "pair" {
+		for i := range o.callers {
+			mutexes = append(mutexes, rs.NewMutex(fmt.Sprintf("%s:redsync:%d", o.prefix, i)))
+		}
+		warm(mutexes)
+	} else {
+		warmUp(rs, o)
+	}
+	lines := bufio.NewScanner(os.Stdin)
+	if o.handshake {
+		shakeHands(lines)
+	}
+	switch o.scenario {
+	case "turns":
+		takeTurns(rs, o)
+	case "handover":
+		handOver(rs, o, lines)
+	default:
+		measurePairs(mutexes, o)
+	}
 }

@@ -10,6 +10,7 @@ use crate::go;
 use crate::node;
 use crate::program::Program;
 use crate::python;
+use crate::redisson;
 
 /// The programs by the names that the table uses: `ours`, `floor` and the peers.
 pub type Programs = BTreeMap<&'static str, Program>;
@@ -72,6 +73,7 @@ fn build_one(places: &Places, name: &str) -> Result<Program, String> {
         "rslock" => rslock(places),
         "node-redlock" => node_redlock(places),
         "redlock-py" => redlock_py(places),
+        "redisson" => redisson::build(places),
         "go" => go::build(places),
         "node" => node::build(places),
         "cpp" => cpp::build(places),
@@ -213,7 +215,9 @@ pub fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let complaints = String::from_utf8_lossy(&output.stderr);
+    // Maven complains on its standard output.
+    let complaints = [output.stdout, output.stderr].concat();
+    let complaints = String::from_utf8_lossy(&complaints);
     let tail: Vec<&str> = complaints.trim().lines().rev().take(5).collect();
     Err(format!(
         "{program} failed: {}",

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::builds::{Places, Programs};
+use crate::redisson;
 
 /// Lines of Markdown: the machine, the tools, and the versions of those programs that took part.
 pub fn describe(places: &Places, programs: &Programs, load: f64) -> String {
@@ -32,6 +33,7 @@ pub fn describe(places: &Places, programs: &Programs, load: f64) -> String {
         ("rslock", rslock),
         ("node-redlock", node_redlock),
         ("redlock-py", redlock_py),
+        ("redisson", redisson),
     ];
     let present = peers
         .into_iter()
@@ -143,6 +145,14 @@ fn redlock_py(places: &Places) -> String {
                   print('redlock-py ' + m.version('redlock-py') + ', redis-py ' + m.version('redis') \
                   + ', Python ' + platform.python_version())";
     said(&python, &["-c", script])
+}
+
+fn redisson(places: &Places) -> String {
+    format!(
+        "Redisson {}, {}",
+        redisson::version(places),
+        said("java", &["--version"])
+    )
 }
 
 /// The first line that a command prints.

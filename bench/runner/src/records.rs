@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::rounds::Results;
 use crate::scenarios::{Comparison, Other, Scenario, Target};
+use crate::statistics::{median, sorted};
 
 /// One comparison, measured.
 pub struct Record {
@@ -98,20 +99,4 @@ fn record(scenario: &Scenario, comparison: &Comparison, results: &Results) -> Op
 
 fn figure(run: &Option<Value>, metric: &str) -> Option<f64> {
     run.as_ref()?[metric].as_f64()
-}
-
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// The middle of sorted values; of an even number, the mean of the two in the middle.
-fn median(sorted: &[f64]) -> f64 {
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        sorted[middle]
-    } else {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
-    }
 }

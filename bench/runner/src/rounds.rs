@@ -8,7 +8,9 @@ use serde_json::Value;
 use testkit::{Cluster, wait_until};
 
 use crate::builds::Programs;
-use crate::scenarios::{Scenario, Subject};
+use crate::handover;
+use crate::scenarios::{Runs, Scenario, Subject};
+use crate::turns;
 
 /// For each subject what it printed in each round; `None` where it failed or took no part.
 pub type Results = BTreeMap<&'static str, Vec<Option<Value>>>;
@@ -46,10 +48,15 @@ fn run_one(
 ) -> Option<Value> {
     // Which nodes hang changes from round to round: no program may owe its figure to the order of its nodes.
     let hung = |i: usize| &cluster[(round + i) % cluster.len()];
-    let window = Duration::from_secs_f64(subject.seconds);
-    let outcome = programs[subject.program].run(&arguments(subject, cluster), window, || {
-        (0..subject.hung).for_each(|i| hung(i).stop());
-    });
+    let program = &programs[subject.program];
+    let (arguments, seconds) = (arguments(subject, cluster), subject.seconds);
+    let outcome = match subject.runs {
+        Runs::Alone => program.run(&arguments, Duration::from_secs_f64(seconds), || {
+            (0..subject.hung).for_each(|i| hung(i).stop());
+        }),
+        Runs::Together(processes) => turns::run(program, &arguments, processes, seconds),
+        Runs::HandOver { least } => handover::run(program, &arguments, least, seconds),
+    };
     for i in 0..subject.hung {
         hung(i).cont();
         wait_until(Duration::from_secs(10), "the node answers again", || {

@@ -3,11 +3,23 @@
 use std::collections::BTreeSet;
 
 use crate::builds::Programs;
+use crate::contention;
 use crate::cpp;
 use crate::go;
 use crate::node;
 use crate::options::Options;
 use crate::python;
+
+/// How a subject runs.
+#[derive(Clone, Copy)]
+pub enum Runs {
+    /// One process, which prints its figures.
+    Alone,
+    /// So many processes at once on one resource, whose turns the runner puts together.
+    Together(usize),
+    /// Two processes that hand one lock to each other, at least so often.
+    HandOver { least: usize },
+}
 
 /// One program in one role within a scenario.
 pub struct Subject {
@@ -23,6 +35,7 @@ pub struct Subject {
     pub rounds: usize,
     /// How long its window is.
     pub seconds: f64,
+    pub runs: Runs,
 }
 
 /// The asked-for ratio of ours to theirs.
@@ -82,6 +95,7 @@ pub fn all(options: &Options) -> Vec<Scenario> {
         safety(options, "safety-many-callers", 64),
     ];
     core.into_iter()
+        .chain(contention::scenarios(options))
         .chain(go::scenarios(options))
         .chain(node::scenarios(options))
         .chain(cpp::scenarios(options))
@@ -306,6 +320,7 @@ pub fn pair(options: &Options, program: &'static str, callers: usize) -> Subject
         hung: 0,
         rounds: options.rounds(),
         seconds: options.seconds(),
+        runs: Runs::Alone,
     }
 }
 
@@ -318,6 +333,7 @@ pub fn against(metric: &'static str, other: &'static str, target: Option<Target>
     }
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+/// Words of a command.
+pub fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }

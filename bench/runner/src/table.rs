@@ -65,6 +65,9 @@ fn ratio(value: f64) -> String {
 
 /// A figure with about three digits that matter, and a comma at the thousands.
 fn rounded(value: f64) -> String {
+    if value.abs() < 1.0 && value != 0.0 {
+        return format!("{value:.3}");
+    }
     if value.abs() < 100.0 {
         return format!("{value:.1}");
     }

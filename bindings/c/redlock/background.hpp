@@ -7,6 +7,7 @@
 
 #include <redlock.h>
 
+#include <signal.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -122,7 +123,25 @@ private:
 
   explicit dispatcher(redlock_queue *queue) : shared_(std::make_shared<shared>(queue)) {}
 
+  // The program's signals are for its own threads to handle, so this one takes none.
+  class without_signals {
+  public:
+    without_signals() noexcept {
+      sigset_t all;
+      ::sigfillset(&all);
+      ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    without_signals(const without_signals &) = delete;
+    without_signals &operator=(const without_signals &) = delete;
+    ~without_signals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  private:
+    sigset_t before_;
+  };
+
   result<void> start_thread() {
+    // The new thread inherits the mask.
+    without_signals masked;
 #if defined(__cpp_exceptions)
     try {
       thread_ = std::thread(run, shared_);

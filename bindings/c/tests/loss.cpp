@@ -1,6 +1,8 @@
 // Keeping alive, and the notice of a loss: flag, wait, callback, stop token and event.
 #include "test.hpp"
 
+#include <signal.h>
+
 #include <atomic>
 #include <thread>
 
@@ -96,6 +98,21 @@ void callbacks_may_release_and_throw() {
   CHECK(got<redlock::lock>(factory.acquire_async("b", long_ttl)).held());
 }
 
+// SIGUSR1 would end the program in a thread that does not block it.
+void callbacks_get_no_signals() {
+  redlock::factory factory = patient_factory();
+  std::promise<bool> blocked;
+  redlock::lock lock = factory.acquire("a", 3s, patience);
+  lock.keep_alive([&](const redlock::error &) {
+    sigset_t mask;
+    blocked.set_value(pthread_sigmask(SIG_SETMASK, nullptr, &mask) == 0 && sigismember(&mask, SIGUSR1) == 1);
+  });
+  sigset_t mask;
+  CHECK(pthread_sigmask(SIG_SETMASK, nullptr, &mask) == 0 && sigismember(&mask, SIGUSR1) == 0);
+  delete_on_nodes("a");
+  CHECK(got(blocked.get_future()));
+}
+
 void comes_as_an_event() {
   redlock::factory factory = patient_factory();
   redlock::queue queue;
@@ -141,7 +158,7 @@ int main() {
   return test::run({
     TEST(is_put_off), TEST(calls_back_in_time), TEST(is_seen_through_tokens),
         TEST(tokens_end_their_wait_at_the_release), TEST(is_not_told_after_the_release),
-        TEST(callbacks_may_release_and_throw), TEST(comes_as_an_event),
+        TEST(callbacks_may_release_and_throw), TEST(callbacks_get_no_signals), TEST(comes_as_an_event),
 #if defined(__cpp_lib_jthread)
         TEST(requests_a_stop),
 #endif

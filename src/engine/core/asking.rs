@@ -196,7 +196,7 @@ impl Core {
                 _ => {
                     let (status, message) = node.why_not(self.now);
                     operation.unavailable(index, status, &message);
-                    if let Task::Release { ttl_ms } = operation.task {
+                    if let Task::Release { ttl_ms, .. } = operation.task {
                         let target = Arc::clone(&operation.target);
                         node.remember(target, operation.token, ttl_ms, self.now);
                     }
@@ -253,9 +253,11 @@ impl Core {
                 let nodes = operation.may_hold();
                 let grant = Grant::new(operation, (*ballot, *ttl_ms), nodes, valid_until);
                 let grant = Arc::new(grant);
+                let called = operation.called;
                 if let Some(operation) = self.operations.get_mut(key) {
                     operation.lock = Arc::downgrade(&grant);
                 }
+                called.iter().for_each(|node| self.take_too(key, node));
                 self.end(key, Outcome::Acquired(Held(grant)));
             }
             Task::Release { .. } | Task::Reinforce { .. } => self.end(key, Outcome::Released),
@@ -282,6 +284,7 @@ impl Core {
             return;
         };
         match &operation.task {
+            Task::Acquire { .. } if operation.awaits_all_refusals() => {}
             Task::Acquire { .. } => self.retry_or(key, |operation| operation.failure(decision)),
             Task::IsLocked if decision == Decision::Refused => {
                 self.end(key, Outcome::Locked(true));
@@ -354,21 +357,12 @@ impl Core {
         let Some(operation) = self.operations.get(key) else {
             return;
         };
-        let Task::Acquire { ttl_ms, .. } = operation.task else {
-            return;
-        };
-        let nodes = operation.may_hold();
-        if operation.phase != Phase::Asking || nodes.is_empty() {
+        if operation.phase != Phase::Asking || operation.may_hold().is_empty() {
             return;
         }
-        let release = Operation::give_back(
-            Arc::clone(&operation.set),
-            Arc::clone(&operation.target),
-            operation.token,
-            ttl_ms,
-            nodes,
-        );
-        self.begin(Box::new(release));
+        if let Some(release) = operation.step_back(key) {
+            self.begin(Box::new(release));
+        }
     }
 
     /// Ends an operation that is not decided yet. A release or an extension is not stopped: it is on its way.
@@ -384,7 +378,7 @@ impl Core {
     }
 
     /// Tells the caller. The operation stays until the last node has answered.
-    fn end(&mut self, key: Key, outcome: Outcome) {
+    pub(super) fn end(&mut self, key: Key, outcome: Outcome) {
         self.turn_over(key);
         let Some(operation) = self.operations.get_mut(key) else {
             return;

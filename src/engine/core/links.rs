@@ -58,7 +58,7 @@ impl Core {
         node.epoch = self.epochs;
         node.link = Link::Connecting;
         let (runtime, epoch) = (self.runtime, node.epoch);
-        let terms = set.settings.terms(&self.runtime.channel);
+        let terms = set.settings.terms(&self.runtime.channels, place);
         let address = Arc::clone(&node.address);
         let superseded = node.superseded.clone();
         let spawned = runtime::spawn("redlock-connect", move || {
@@ -243,7 +243,7 @@ impl Core {
         }
         operation.open = operation.open.without(NodeMask(1 << index));
         operation.unavailable(index, status, message);
-        if let Task::Release { ttl_ms } = operation.task {
+        if let Task::Release { ttl_ms, .. } = operation.task {
             let (target, token) = (Arc::clone(&operation.target), operation.token);
             if let Some(set) = self.sets[place].as_mut() {
                 set.nodes[index].remember(target, token, ttl_ms, self.now);

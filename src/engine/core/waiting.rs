@@ -7,10 +7,14 @@ use crate::clock::{self, MILLISECOND, Nanos};
 use crate::engine::nodes::{Link, Mark};
 use crate::engine::operation::{LOOK_INTERVAL, Phase, Task};
 use crate::engine::slab::Key;
+use crate::engine::ticket::Outcome;
 use crate::engine::timer::Timer;
 use crate::logic::quorum::NodeMask;
-use crate::node::command::{self, Form, Question};
+use crate::node::command::{Form, Question};
 use crate::node::target::Target;
+
+/// For how long a waiter that was called by one node waits for the calls of the others: the release is on its way to them.
+const GATHERING: Nanos = 5 * MILLISECOND;
 
 impl Core {
     /// A node has called one of this process's waiters. A call is a hint only: it may be late, lost or repeated, and it
@@ -53,50 +57,72 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
+        operation.queued_on.remove(node);
+        let is_new = !operation.asked.contains(node) && !operation.tally.voted().contains(node);
         match operation.phase {
-            Phase::Resting => {
-                if !self.begin_gathering(key) {
-                    return;
-                }
+            Phase::Resting => self.gather(key),
+            Phase::Asking if operation.gathering && is_new => self.ask_caller(key, node),
+            Phase::Asking => {
+                // Heeded when the present attempt is over.
+                operation.called.insert(node);
+                self.evaluate(key);
             }
-            Phase::Asking if operation.gathering => {}
-            Phase::Asking => return operation.called.insert(node),
-            Phase::Ended => {
-                // Won already, by the nodes that called before: this one is taken too.
-                let grant = operation.lock.upgrade();
-                if !grant.is_some_and(|grant| grant.add_node(node)) {
-                    return;
-                }
-            }
-            Phase::Queued => return,
+            Phase::Ended => self.take_too(key, node),
+            // It is about to ask all of them.
+            Phase::Queued => {}
         }
-        self.ask_caller(key, node);
     }
 
-    fn begin_gathering(&mut self, key: Key) -> bool {
+    /// The lock was won by the votes of others before this node called: takes it here as well, or lets it go.
+    pub(super) fn take_too(&mut self, key: Key, node: usize) {
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        let refused = operation.tally.no().contains(node);
+        if operation.asked.contains(node) && !refused {
+            // It has granted, or is going to: the question goes behind the call.
+            return;
+        }
+        let grant = operation.lock.upgrade();
+        if grant.is_some_and(|grant| grant.validity() > 0 && grant.add_node(node)) {
+            return self.ask_caller(key, node);
+        }
+        let (at, target) = ((operation.set.place, node), Arc::clone(&operation.target));
+        self.leave(at, &target, key.number());
+    }
+
+    /// Begins an attempt when the first node calls: asks it, and those that have no reason to call because the waiter is
+    /// not in their queue. The others call any moment, for the lock was given back on all of them at once.
+    fn gather(&mut self, key: Key) {
         let now = self.now;
         let Some(operation) = self.operations.get_mut(key) else {
-            return false;
+            return;
         };
-        let Some(set) = self.sets[operation.set.place].as_mut() else {
-            return false;
-        };
-        if operation.set.is_closed() || operation.begin_attempt(now).is_err() {
-            return false;
+        if operation.set.is_closed() {
+            return;
         }
+        if let Err(error) = operation.begin_attempt(now) {
+            operation.phase = Phase::Resting;
+            return self.end(key, Outcome::Failed(error));
+        }
+        let Some(set) = self.sets[operation.set.place].as_mut() else {
+            return;
+        };
         if set.settings.fencing {
             operation.propose(set.ballots.propose(now));
         }
         set.asking += 1;
         operation.gathering = true;
-        // All are waited for, although none is asked yet.
-        operation.open = NodeMask(u64::MAX >> (64 - set.nodes.len()));
+        let all = NodeMask(u64::MAX >> (64 - set.nodes.len()));
+        let others = all.without(operation.queued_on);
+        operation.open = operation.queued_on;
         let timer = Timer::NodeTimeout {
             operation: key,
             attempt: operation.attempt,
         };
-        self.timers.set(now + command::GRACE / 5, timer);
-        true
+        self.timers.set(now + GATHERING, timer);
+        self.ask_callers(key, others);
+        self.evaluate(key);
     }
 
     /// The other nodes have had time to call as well. Those that have not are asked all the same: the lock may be free
@@ -114,13 +140,18 @@ impl Core {
             attempt: operation.attempt,
         };
         self.timers.set(now + operation.node_timeout(), timer);
-        if operation.phase == Phase::Asking {
-            for node in uncalled.iter() {
-                self.ask_caller(key, node);
-            }
-            self.count_out(key, uncalled);
+        match operation.phase {
+            Phase::Asking => self.ask_callers(key, uncalled),
+            _ => uncalled.iter().for_each(|node| self.take_too(key, node)),
         }
         self.evaluate(key);
+    }
+
+    fn ask_callers(&mut self, key: Key, nodes: NodeMask) {
+        for node in nodes.iter() {
+            self.ask_caller(key, node);
+        }
+        self.count_out(key, nodes);
     }
 
     /// Of these nodes, those that could not be asked do not count in this attempt.
@@ -153,7 +184,7 @@ impl Core {
         let Link::Up(connection) = &mut node.link else {
             return;
         };
-        if !votes || operation.asked.contains(index) || operation.tally.voted().contains(index) {
+        if !votes {
             return;
         }
         let mark = Mark {

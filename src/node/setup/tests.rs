@@ -18,6 +18,7 @@ fn terms() -> Terms {
     Terms {
         max_ttl_ms: 120_000,
         ballot_retention_ms: 120_000,
+        fair_grace_ms: 50,
         channel: "redlock:test".into(),
     }
 }

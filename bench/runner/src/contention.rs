@@ -1,0 +1,141 @@
+//! The scenarios with a contended lock, and those that show what its queue costs where nobody contends.
+
+use crate::options::Options;
+use crate::scenarios::{Comparison, Other, Runs, Scenario, Subject, Target, against, pair, words};
+
+const PEERS: [&str; 3] = ["redsync", "node-redlock", "redisson"];
+
+/// Ours without the queue, beside ours with it.
+const UNFAIR: &str = "ours, fair=off";
+
+/// Processes that want the lock at the same time.
+const PROCESSES: usize = 16;
+
+/// Hand-overs of ours in each round, so that the 99th percentile is not just the slowest.
+const HAND_OVERS: usize = 200;
+
+pub fn scenarios(options: &Options) -> [Scenario; 4] {
+    [
+        hand_over(options),
+        turns(options),
+        uncontended(options, "uncontended-one-caller", 1),
+        uncontended(options, "uncontended-many-callers", 64),
+    ]
+}
+
+/// The name of the scenario that the picture shows.
+pub const TURNS: &str = "turns";
+
+fn hand_over(options: &Options) -> Scenario {
+    let mut subjects = ours(options, "handover", Runs::HandOver { least: HAND_OVERS });
+    subjects.extend(PEERS.map(|peer| {
+        let least = Runs::HandOver { least: 1 };
+        contended(options, peer, "handover", least)
+    }));
+    Scenario {
+        name: "hand-over",
+        subjects,
+        comparisons: vec![
+            limit("p50_us", 500.0, Target::AtMost(1.0)),
+            limit("p99_us", 2000.0, Target::AtMost(1.0)),
+            against("p50_us", "redsync", Some(Target::AtMost(0.02))),
+            against("p50_us", "redisson", Some(Target::AtMost(0.1))),
+            against("p50_us", "node-redlock", None),
+            against("p50_us", UNFAIR, None),
+            against("p99_us", "redsync", None),
+            against("p99_us", "redisson", None),
+            against("p99_us", "node-redlock", None),
+        ],
+    }
+}
+
+fn turns(options: &Options) -> Scenario {
+    let together = || Runs::Together(PROCESSES);
+    let mut subjects = ours(options, "turns", together());
+    subjects.extend(PEERS.map(|peer| contended(options, peer, "turns", together())));
+    // Sixteen virtual machines take most of a minute to start.
+    let slow = subjects
+        .iter_mut()
+        .filter(|subject| subject.program == "redisson");
+    slow.for_each(|subject| subject.rounds = subject.rounds.min(2));
+    let mut comparisons = vec![
+        against("turns_per_s", "redsync", Some(Target::AtLeast(1.4))),
+        limit("jain", 1.0, Target::AtLeast(0.99)),
+        // A fifteenth.
+        against("longest_wait_us", "redsync", Some(Target::AtMost(0.066))),
+    ];
+    for other in ["node-redlock", "redisson", UNFAIR] {
+        comparisons.push(against("turns_per_s", other, None));
+        comparisons.push(against("longest_wait_us", other, None));
+    }
+    for other in ["redsync", "node-redlock", "redisson", UNFAIR] {
+        comparisons.push(against("jain", other, None));
+        comparisons.push(against("wait_p50_us", other, None));
+        comparisons.push(against("wait_p99_us", other, None));
+        comparisons.push(against("inside_p50_us", other, None));
+    }
+    Scenario {
+        name: TURNS,
+        subjects,
+        comparisons,
+    }
+}
+
+/// Pairs that nobody else is in the way of, with the queue and without.
+fn uncontended(options: &Options, name: &'static str, callers: usize) -> Scenario {
+    let with = |label, fair| {
+        let mut subject = Subject {
+            label,
+            ..pair(options, "ours", callers)
+        };
+        subject.arguments.extend(words(&["--option", fair]));
+        subject
+    };
+    let comparisons = match callers {
+        1 => vec![
+            against("p50_us", UNFAIR, Some(Target::AtMost(1.03))),
+            against("cpu_us_per_pair", UNFAIR, None),
+        ],
+        _ => vec![
+            against("pairs_per_s", UNFAIR, Some(Target::AtLeast(0.97))),
+            against("cpu_us_per_pair", UNFAIR, None),
+        ],
+    };
+    Scenario {
+        name,
+        subjects: vec![with("ours", "fair=on"), with(UNFAIR, "fair=off")],
+        comparisons,
+    }
+}
+
+/// Ours with its queue, and without.
+fn ours(options: &Options, scenario: &str, runs: Runs) -> Vec<Subject> {
+    let with = |label, fair| {
+        let mut subject = contended(options, "ours", scenario, runs);
+        subject.label = label;
+        subject.arguments.extend(words(&["--option", fair]));
+        subject
+    };
+    vec![with("ours", "fair=on"), with(UNFAIR, "fair=off")]
+}
+
+/// A wait may last seconds, so the windows are longer than a pair's, and three rounds have to do.
+fn contended(options: &Options, program: &'static str, scenario: &str, runs: Runs) -> Subject {
+    Subject {
+        arguments: words(&["--scenario", scenario]),
+        rounds: options.rounds().min(3),
+        seconds: options
+            .seconds
+            .unwrap_or(if options.quick { 4.0 } else { 10.0 }),
+        runs,
+        ..pair(options, program, 1)
+    }
+}
+
+fn limit(metric: &'static str, limit: f64, target: Target) -> Comparison {
+    Comparison {
+        metric,
+        other: Other::Limit(limit),
+        target: Some(target),
+    }
+}

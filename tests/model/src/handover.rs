@@ -1,0 +1,519 @@
+//! The queue of waiters when all goes well: who is served when, and whether anybody is forgotten.
+//!
+//! The nodes run the library's scripts ([`crate::scripts`]); the clients do as `src/engine/core/waiting.rs` and
+//! `asking.rs`. Nothing is lost, nobody dies, and each connection keeps the order of its messages, which is why a client
+//! needs only one token here: what an attempt left behind is given back before the next one asks. Connections are as
+//! late as they like against each other.
+//!
+//! Left out are the reservations' time and the looks that a waiter takes once a second: the search shows that nobody
+//! needs either.
+//!
+//! In the beginning the holder has the lock on all nodes, and waiter 0 is in the queue on all of them. Waiter 1 and the
+//! one that barges come when they like.
+
+use stateright::{Model, Property};
+
+use crate::scripts::{Answer, Key, Lock, Question, Rules, Run, Waiter, bit};
+use crate::{NODES, QUORUM};
+
+/// The waiters by their arrival, one that tries once, and the holder; each is its own owner token.
+pub const CLIENTS: usize = 4;
+pub const WAITERS: Waiter = 2;
+pub const BARGING: usize = 2;
+pub const HOLDER: usize = 3;
+
+/// The model.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    pub rules: Rules,
+    /// Whether somebody tries once without waiting.
+    pub barging: bool,
+    /// How often each waiter looks although nobody called it: in vain, or at the very moment when it is called.
+    pub looks: [u8; WAITERS as usize],
+    /// Whether a waiter that was called waits for the other nodes' calls for long enough.
+    pub patient: bool,
+    /// Whether a client whose turn is over declines calls, or lets the reservations run out.
+    pub declines: bool,
+    /// Whether a client remembers the call of a node that has refused it since it began to gather, until its attempt is
+    /// over.
+    pub remembers: bool,
+    /// Whether the order of service is promised.
+    pub in_order: bool,
+}
+
+/// What is under way on a connection in one direction; the front one first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Line(u32);
+
+/// What clients send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ask {
+    Acquire = 1,
+    AcquireOrWait,
+    Release,
+    Leave,
+}
+
+/// What nodes send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Tell {
+    Granted = 1,
+    Refused,
+    Wake,
+}
+
+impl Line {
+    fn push(&mut self, message: u32) {
+        let length = 32 - self.0.leading_zeros();
+        let place = length.div_ceil(4);
+        assert!(
+            place < 8,
+            "a connection that holds so many messages is beyond this model"
+        );
+        self.0 |= message << (4 * place);
+    }
+
+    fn pop(&mut self) -> u32 {
+        let front = self.0 & 15;
+        self.0 >>= 4;
+        front
+    }
+
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    fn is_answer(self) -> bool {
+        matches!(Tell::of(self.0 & 15), Some(Tell::Granted | Tell::Refused))
+    }
+
+    fn has(self, message: u32) -> bool {
+        (0..8).any(|place| self.0 >> (4 * place) & 15 == message)
+    }
+}
+
+impl Ask {
+    fn of(number: u32) -> Option<Ask> {
+        [Ask::Acquire, Ask::AcquireOrWait, Ask::Release, Ask::Leave]
+            .into_iter()
+            .find(|it| *it as u32 == number)
+    }
+}
+
+impl Tell {
+    fn of(number: u32) -> Option<Tell> {
+        [Tell::Granted, Tell::Refused, Tell::Wake]
+            .into_iter()
+            .find(|it| *it as u32 == number)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Phase {
+    #[default]
+    Idle,
+    Resting,
+    Asking,
+    /// Holds the lock.
+    Held,
+    Done,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Client {
+    pub phase: Phase,
+    /// Whether it waits in the queue.
+    pub is_waiting: bool,
+    /// Asks the nodes that call, for now.
+    pub gathering: bool,
+    looks: u8,
+}
+
+/// A node's vote in a client's attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Vote {
+    #[default]
+    NotAsked,
+    Open,
+    Yes,
+    No,
+}
+
+/// A client's connection to a node, and what is between the two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Link {
+    to: Line,
+    from: Line,
+    vote: Vote,
+    /// The node called during an attempt in which it had been asked already.
+    called: bool,
+    /// Whether a release must go there, when the client holds the lock.
+    taken: bool,
+    /// How many answers of earlier attempts the node still owes.
+    stale: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Node {
+    pub lock: Lock,
+    links: [Link; CLIENTS],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub nodes: [Node; NODES],
+    pub clients: [Client; CLIENTS],
+    /// Somebody was served out of turn.
+    pub out_of_turn: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action {
+    Begin {
+        client: usize,
+    },
+    /// Looks without having been called.
+    Look {
+        client: usize,
+    },
+    /// The nodes that have not called are asked too.
+    AskUncalled {
+        client: usize,
+    },
+    Release {
+        client: usize,
+    },
+    /// The front message of a connection arrives at the node, or at the client.
+    Arrive {
+        client: usize,
+        node: usize,
+    },
+    Return {
+        client: usize,
+        node: usize,
+    },
+}
+
+/// Clients.
+impl Handover {
+    /// An attempt that asks all nodes.
+    fn ask_all(&self, state: &mut State, client: usize) {
+        self.begin_attempt(state, client);
+        self.ask_uncalled(state, client);
+    }
+
+    fn begin_attempt(&self, state: &mut State, client: usize) {
+        state.clients[client].phase = Phase::Asking;
+        for node in &mut state.nodes {
+            let link = &mut node.links[client];
+            (link.vote, link.called) = (Vote::NotAsked, false);
+        }
+    }
+
+    fn ask(&self, state: &mut State, client: usize, node: usize) {
+        let question = match state.clients[client].is_waiting {
+            true => Ask::AcquireOrWait,
+            false => Ask::Acquire,
+        };
+        let link = &mut state.nodes[node].links[client];
+        link.vote = Vote::Open;
+        link.to.push(question as u32);
+    }
+
+    /// The nodes that have not called are asked too.
+    fn ask_uncalled(&self, state: &mut State, client: usize) {
+        state.clients[client].gathering = false;
+        for node in 0..NODES {
+            if state.nodes[node].links[client].vote == Vote::NotAsked {
+                self.ask(state, client, node);
+            }
+        }
+    }
+
+    /// A node calls.
+    fn called(&self, state: &mut State, client: usize, node: usize) {
+        let link = &mut state.nodes[node].links[client];
+        let was_asked = link.vote != Vote::NotAsked;
+        match state.clients[client].phase {
+            Phase::Resting => {
+                self.begin_attempt(state, client);
+                state.clients[client].gathering = true;
+                self.ask(state, client, node);
+            }
+            Phase::Asking if !state.clients[client].gathering => link.called = true,
+            Phase::Asking if !was_asked => self.ask(state, client, node),
+            Phase::Asking => link.called = self.remembers,
+            Phase::Held => {
+                // Won already: this node is taken too, unless it was asked before.
+                link.taken = true;
+                if !was_asked {
+                    self.ask(state, client, node);
+                    state.nodes[node].links[client].stale += 1;
+                }
+            }
+            Phase::Done if self.declines => link.to.push(Ask::Leave as u32),
+            Phase::Idle | Phase::Done => {}
+        }
+    }
+
+    fn answered(&self, state: &mut State, client: usize, node: usize, vote: Vote) {
+        state.nodes[node].links[client].vote = vote;
+        if count(state, client, Vote::Yes) >= QUORUM {
+            self.won(state, client);
+        } else if NODES - count(state, client, Vote::No) < QUORUM {
+            self.not_won(state, client);
+        }
+    }
+
+    fn won(&self, state: &mut State, client: usize) {
+        let first = state.clients[0].phase;
+        state.out_of_turn |= client != 0 && first != Phase::Held && first != Phase::Done;
+        state.clients[client].phase = Phase::Held;
+        state.clients[client].gathering = false;
+        for node in &mut state.nodes {
+            let link = &mut node.links[client];
+            link.taken = matches!(link.vote, Vote::Open | Vote::Yes);
+            link.stale += u8::from(link.vote == Vote::Open);
+        }
+    }
+
+    fn not_won(&self, state: &mut State, client: usize) {
+        for node in &mut state.nodes {
+            let link = &mut node.links[client];
+            if matches!(link.vote, Vote::Open | Vote::Yes) {
+                link.to.push(Ask::Release as u32);
+            }
+            link.stale += u8::from(link.vote == Vote::Open);
+        }
+        let it = &mut state.clients[client];
+        (it.phase, it.gathering) = (Phase::Resting, false);
+        if client == BARGING {
+            it.phase = Phase::Done;
+        } else if !it.is_waiting {
+            it.is_waiting = true; // Into the queue, at once.
+            self.ask_all(state, client);
+        } else {
+            let called = state.nodes.map(|node| node.links[client].called);
+            let calling = (0..NODES).filter(|&node| called[node]);
+            calling.for_each(|node| self.called(state, client, node));
+        }
+    }
+
+    fn release(&self, state: &mut State, client: usize) {
+        state.clients[client] = Client {
+            phase: Phase::Done,
+            ..Client::default()
+        };
+        for node in &mut state.nodes {
+            let link = &mut node.links[client];
+            if std::mem::take(&mut link.taken) {
+                link.to.push(Ask::Release as u32);
+            }
+        }
+    }
+
+    fn hears(&self, state: &mut State, client: usize, node: usize, told: Tell) {
+        match told {
+            Tell::Granted => self.answered(state, client, node, Vote::Yes),
+            Tell::Refused => self.answered(state, client, node, Vote::No),
+            Tell::Wake => self.called(state, client, node),
+        }
+    }
+
+    /// Answers of attempts that are over change nothing, whenever they come; and what a client that does not ask
+    /// remembers of its last attempt.
+    fn tidy(&self, state: &mut State) {
+        for node in &mut state.nodes {
+            for (client, link) in node.links.iter_mut().enumerate() {
+                while link.stale > 0 && link.from.is_answer() {
+                    link.from.pop();
+                    link.stale -= 1;
+                }
+                match state.clients[client].phase {
+                    Phase::Asking => {}
+                    Phase::Held if link.vote == Vote::NotAsked => {}
+                    Phase::Held => (link.vote, link.called) = (Vote::Open, false),
+                    _ => (link.vote, link.called) = (Vote::NotAsked, false),
+                }
+            }
+        }
+        state.nodes.sort_unstable(); // States count as one that differ only in the nodes' order.
+    }
+}
+
+fn count(state: &State, client: usize, vote: Vote) -> usize {
+    let voted = |node: &&Node| node.links[client].vote == vote;
+    state.nodes.iter().filter(voted).count()
+}
+
+/// Nodes.
+impl Handover {
+    fn carry_out(&self, state: &mut State, client: usize, node: usize, asked: Ask) {
+        let question = Question {
+            owner: client as u8,
+            ballot: 0,
+            in_window: true,
+        };
+        let Node { lock, links } = &mut state.nodes[node];
+        let mut run = Run::new(self.rules, lock, !0);
+        let answer = match asked {
+            Ask::Acquire => Some(run.acquire(question)),
+            Ask::AcquireOrWait => Some(run.acquire_waiting(question, client as Waiter)),
+            Ask::Release => {
+                run.release(question.owner);
+                None
+            }
+            Ask::Leave => {
+                run.leave(client as Waiter);
+                None
+            }
+        };
+        let called = run.called;
+        for waiter in 0..WAITERS {
+            let line = &mut links[usize::from(waiter)].from;
+            if called & bit(waiter) != 0 {
+                line.push(Tell::Wake as u32);
+            }
+        }
+        match answer {
+            Some(Answer::Granted) => links[client].from.push(Tell::Granted as u32),
+            Some(_) => links[client].from.push(Tell::Refused as u32),
+            None => {}
+        }
+    }
+}
+
+/// What can happen.
+impl Handover {
+    fn clients(&self, state: &State, actions: &mut Vec<Action>) {
+        for (client, it) in state.clients.iter().enumerate() {
+            match it.phase {
+                Phase::Idle if client != BARGING || self.barging => {
+                    actions.push(Action::Begin { client });
+                }
+                Phase::Resting if it.looks < self.looks[client] => {
+                    actions.push(Action::Look { client })
+                }
+                Phase::Asking
+                    if it.gathering && (!self.patient || has_heard_all(state, client)) =>
+                {
+                    actions.push(Action::AskUncalled { client });
+                }
+                Phase::Held => actions.push(Action::Release { client }),
+                _ => {}
+            }
+        }
+    }
+
+    fn connections(&self, state: &State, actions: &mut Vec<Action>) {
+        for (node, Node { links, .. }) in state.nodes.iter().enumerate() {
+            for (client, link) in links.iter().enumerate() {
+                if !link.to.is_empty() {
+                    actions.push(Action::Arrive { client, node });
+                }
+                if !link.from.is_empty() {
+                    actions.push(Action::Return { client, node });
+                }
+            }
+        }
+    }
+}
+
+/// No release and no call is under way: whoever is going to call this client has done so.
+fn has_heard_all(state: &State, client: usize) -> bool {
+    let release = |link: &Link| link.to.has(Ask::Release as u32);
+    state.nodes.iter().all(|node| {
+        !node.links.iter().any(release) && !node.links[client].from.has(Tell::Wake as u32)
+    })
+}
+
+impl Model for Handover {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let lock = Lock {
+            key: Key::Held(HOLDER as u8),
+            waiting: true,
+            queue: bit(0),
+            highest: 0,
+        };
+        let mut node = Node {
+            lock,
+            ..Node::default()
+        };
+        node.links[HOLDER].taken = true;
+        let mut clients = [Client::default(); CLIENTS];
+        clients[0].phase = Phase::Resting;
+        clients[0].is_waiting = true;
+        clients[HOLDER].phase = Phase::Held;
+        let mut state = State {
+            nodes: [node; NODES],
+            clients,
+            out_of_turn: false,
+        };
+        self.tidy(&mut state);
+        vec![state]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.clients(state, actions);
+        self.connections(state, actions);
+    }
+
+    fn next_state(&self, before: &State, action: Action) -> Option<State> {
+        let mut state = *before;
+        match action {
+            Action::Begin { client } => self.ask_all(&mut state, client),
+            Action::Look { client } => {
+                state.clients[client].looks += 1;
+                self.ask_all(&mut state, client);
+            }
+            Action::AskUncalled { client } => self.ask_uncalled(&mut state, client),
+            Action::Release { client } => self.release(&mut state, client),
+            Action::Arrive { client, node } => {
+                let asked = Ask::of(state.nodes[node].links[client].to.pop())?;
+                self.carry_out(&mut state, client, node, asked);
+            }
+            Action::Return { client, node } => {
+                let told = Tell::of(state.nodes[node].links[client].from.pop())?;
+                self.hears(&mut state, client, node, told);
+            }
+        }
+        self.tidy(&mut state);
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(
+                "in order of arrival",
+                |handover: &Handover, state: &State| !state.out_of_turn || !handover.in_order,
+            ),
+            Property::always("one owner at a time", |_, state| one_owner(state)),
+            Property::always("whoever waits is served", |handover: &Handover, state| {
+                handover.goes_on(state) || is_served(state)
+            }),
+        ]
+    }
+}
+
+fn one_owner(state: &State) -> bool {
+    let holds = |it: &&Client| it.phase == Phase::Held;
+    state.clients.iter().filter(holds).count() <= 1
+}
+
+impl Handover {
+    fn goes_on(&self, state: &State) -> bool {
+        let mut actions = Vec::new();
+        self.actions(state, &mut actions);
+        !actions.is_empty()
+    }
+}
+
+/// Everybody who waits has had the lock and given it back.
+fn is_served(state: &State) -> bool {
+    state.clients[..usize::from(WAITERS)]
+        .iter()
+        .all(|it| it.phase == Phase::Done)
+}
