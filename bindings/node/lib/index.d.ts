@@ -31,6 +31,8 @@ export interface FactoryOptions {
   fencing?: boolean | "on" | "off";
   /** Whether those who wait for a lock are served in the order of their arrival. */
   fair?: boolean | "on" | "off";
+  /** For how long a lock that was given back is reserved for the waiter whose turn it is. */
+  fairGraceMs?: number;
   /** What keeps a node from voting that restarted without its data. */
   restartGuard?: "auto" | "strict" | "off";
   /** For tests: by how much the clock is wrong that ballots are proposed by. */
