@@ -1,8 +1,8 @@
 //! The engine proper: all connections and all operations of the process, moved forward one turn at a time.
 //!
-//! Whoever drives it (see [`runtime`](super::runtime)) calls [`Core::turn`] over and over: take in requests, fire
-//! timers, flush what was asked, wait for sockets, count the answers. Everything that was asked in one turn of a node
-//! leaves as one batch, which is where the throughput comes from.
+//! Whoever drives it (see [`runtime`](super::runtime)) calls [`Core::prepare`], waits for sockets, and calls
+//! [`Core::react`], over and over: take in requests, fire timers, flush what was asked, wait, count the answers.
+//! Everything that was asked in one turn of a node leaves as one batch, which is where the throughput comes from.
 
 mod asking;
 mod keeping;
@@ -11,8 +11,9 @@ mod sockets;
 mod waiting;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use mio::{Events, Poll};
+use mio::Registry;
 
 use self::sockets::unwatch;
 use super::kept::Kept;
@@ -71,17 +72,14 @@ pub(crate) enum Request {
 /// Rounds of ballots within one attempt after which it counts as a split vote.
 const MAX_ROUNDS: u32 = 8;
 
-/// Sockets that are looked at in one turn.
-const EVENTS: usize = 256;
-
 /// A node's place: of its set, and in its set.
 type NodePlace = (usize, usize);
 
-/// All state that only the driver touches.
+/// All state of the engine, which one thread at a time moves forward: the driver, or, while that waits for sockets, one that
+/// submits an operation.
 pub(crate) struct Core {
     runtime: &'static Runtime,
-    poll: Poll,
-    events: Events,
+    registry: Registry,
     sets: Vec<Option<Nodes>>,
     operations: Slab<Box<Operation>>,
     /// Locks that are kept alive.
@@ -96,17 +94,23 @@ pub(crate) struct Core {
     requests: Vec<Request>,
     answers: Vec<(Asked<Mark>, Answer)>,
     calls: Vec<Vec<u8>>,
+    /// When the driver stops waiting for sockets at the latest.
+    waits_until: Nanos,
+    /// When a thread that does not drive last sent an operation's questions itself.
+    last_sent_aside: Nanos,
+    /// When the sockets were last looked at. Timers count by this, not by what time it has become since: a driver that did
+    /// not run for a while would find nodes overdue whose answers it has only not read yet.
+    looked_at: Nanos,
     /// Numbers the connections and the attempts at them, over all nodes.
     epochs: u32,
     now: Nanos,
 }
 
 impl Core {
-    pub(crate) fn new(runtime: &'static Runtime, poll: Poll) -> Core {
+    pub(crate) fn new(runtime: &'static Runtime, registry: Registry) -> Core {
         Core {
             runtime,
-            poll,
-            events: Events::with_capacity(EVENTS),
+            registry,
             sets: Vec::new(),
             operations: Slab::new(),
             kept: Slab::new(),
@@ -117,22 +121,34 @@ impl Core {
             requests: Vec::new(),
             answers: Vec::new(),
             calls: Vec::new(),
+            waits_until: 0,
+            last_sent_aside: 0,
+            looked_at: clock::now(),
             epochs: 0,
             now: clock::now(),
         }
     }
 
-    /// One round: what has come in, what is due, what is to be sent; then a wait for sockets, other threads or the
-    /// next timer, at most until `until`.
-    pub(crate) fn turn(&mut self, until: Nanos) {
+    /// The first half of a turn: what has come in, what is due, what is to be sent. Gives for how long the driver may
+    /// then wait for sockets, other threads or the next timer, at most until `until`.
+    pub(crate) fn prepare(&mut self, until: Nanos) -> Option<Duration> {
         self.now = clock::now();
         self.take_requests();
         self.fire_timers();
         self.start_queued();
         self.flush();
         self.runtime.awaited.set(self.awaited);
-        let timeout = self.time_to_wait(until);
-        self.wait(timeout);
+        self.time_to_wait(until)
+    }
+
+    /// Takes up an operation and sends its questions, for a thread that does not drive, while the driver waits for
+    /// sockets. Gives whether the driver has to be woken: for what is left to it, or because it would wait for too long now.
+    pub(crate) fn send_aside(&mut self, operation: Box<Operation>) -> bool {
+        self.submit(operation);
+        let left = !self.flush_sound() || !self.turns.is_empty();
+        self.runtime.awaited.set(self.awaited);
+        self.last_sent_aside = self.now;
+        left || self.next_timer().is_some_and(|at| at < self.waits_until)
     }
 
     /// Takes up an operation at once, for a caller that drives.
@@ -160,7 +176,6 @@ impl Core {
                 ticket.complete(Outcome::Failed(error));
             }
         }
-        self.events = Events::with_capacity(EVENTS);
         for set in self.sets.iter_mut().flatten() {
             set.asking = 0;
             set.queued.clear();
@@ -228,7 +243,7 @@ impl Core {
         };
         for node in set.nodes {
             if let Link::Up(connection) = node.link {
-                unwatch(self.poll.registry(), connection.fd());
+                unwatch(&self.registry, connection.fd());
             }
         }
         self.runtime.free_place(place);
@@ -250,7 +265,7 @@ impl Core {
     }
 
     fn fire_timers(&mut self) {
-        while let Some(timer) = self.timers.pop_due(self.now) {
+        while let Some(timer) = self.timers.pop_due(self.looked_at) {
             match timer {
                 Timer::NodeTimeout { operation, attempt } => self.node_timeout(operation, attempt),
                 Timer::Resume { operation, attempt } => {

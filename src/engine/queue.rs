@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::sync::lock;
@@ -47,6 +47,8 @@ pub(crate) struct QueueState {
 struct Inner {
     events: VecDeque<Completed>,
     in_flight: HashMap<u64, InFlight>,
+    /// Threads that wait for events in `next`. Others wait for the descriptor, and for them no call to the kernel is made.
+    waiting: usize,
     closed: bool,
 }
 
@@ -141,28 +143,30 @@ impl QueueState {
             }
             outcome => (outcome, None),
         };
-        inner.events.push_back(Completed { id, kind, outcome });
-        if inner.events.len() == 1 {
-            self.signal.raise();
-        }
-        drop(inner);
-        self.arrived.notify_one();
+        self.push(inner, Completed { id, kind, outcome });
         drop(given_back);
     }
 
     /// A lock that was kept alive is lost. The id is of its owner's choice, and no operation's.
     pub(crate) fn lost(&self, id: u64, error: Error) {
-        let mut inner = lock(&self.inner);
+        let inner = lock(&self.inner);
         if inner.closed {
             return;
         }
         let (kind, outcome) = (EventKind::Lost, Outcome::Failed(error));
-        inner.events.push_back(Completed { id, kind, outcome });
+        self.push(inner, Completed { id, kind, outcome });
+    }
+
+    fn push(&self, mut inner: MutexGuard<'_, Inner>, event: Completed) {
+        inner.events.push_back(event);
         if inner.events.len() == 1 {
             self.signal.raise();
         }
+        let somebody_waits = inner.waiting > 0;
         drop(inner);
-        self.arrived.notify_one();
+        if somebody_waits {
+            self.arrived.notify_one();
+        }
     }
 
     /// Moves up to `max` events into `events`; waits for the first one at most `timeout`, or for ever.
@@ -183,14 +187,10 @@ impl QueueState {
                 ));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            inner = match left {
-                Some(Duration::ZERO) => return Ok(0),
-                Some(left) => {
-                    let waited = self.arrived.wait_timeout(inner, left);
-                    waited.unwrap_or_else(|e| e.into_inner()).0
-                }
-                None => self.arrived.wait(inner).unwrap_or_else(|e| e.into_inner()),
-            };
+            if left == Some(Duration::ZERO) {
+                return Ok(0);
+            }
+            inner = self.wait(inner, left);
         }
         let count = max.min(inner.events.len());
         events.extend(inner.events.drain(..count));
@@ -198,6 +198,23 @@ impl QueueState {
             self.signal.clear();
         }
         Ok(count)
+    }
+
+    fn wait<'a>(
+        &self,
+        mut inner: MutexGuard<'a, Inner>,
+        timeout: Option<Duration>,
+    ) -> MutexGuard<'a, Inner> {
+        inner.waiting += 1;
+        let mut inner = match timeout {
+            Some(timeout) => {
+                let waited = self.arrived.wait_timeout(inner, timeout);
+                waited.unwrap_or_else(|e| e.into_inner()).0
+            }
+            None => self.arrived.wait(inner).unwrap_or_else(|e| e.into_inner()),
+        };
+        inner.waiting -= 1;
+        inner
     }
 
     /// Makes sure that the operation ends as cancelled, if it is an acquire or a question: also when it has been won

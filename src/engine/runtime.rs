@@ -4,20 +4,23 @@
 //! round trip on loopback. So a caller that finds the engine idle and its thread standing by drives it for the time of
 //! its own call. As soon as there is company, the background thread drives, and all callers' questions share its
 //! batches; that is faster for many.
+//!
+//! An operation that nobody blocks for is handed over too, but saves one of the two switches while it is alone: the thread
+//! that submits it sends its questions, beside a driver that waits for sockets, and the driver counts the answers.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use mio::{Poll, Token as PollToken, Waker};
+use mio::{Events, Poll, Token as PollToken, Waker};
 use once_cell::sync::OnceCell;
 
 use super::core::{Core, Request};
 use super::operation::Operation;
-use super::sync::{Gauge, lock};
+use super::sync::{Gauge, lock, try_lock};
 use super::ticket::{Outcome, Ticket};
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{Error, Result, Status};
@@ -40,12 +43,17 @@ const STANDBY: Duration = Duration::from_millis(2);
 /// Requests that the mailbox keeps room for.
 const KEPT_REQUESTS: usize = 1024;
 
+/// Sockets that are looked at in one turn.
+const EVENTS: usize = 256;
+
 /// Stack of our threads, in bytes. A TLS handshake and a name look-up fit.
 const STACK: usize = 512 * 1024;
 
 /// The process's engine, with what other threads need to reach it.
 pub(crate) struct Runtime {
     core: OnceCell<Mutex<Core>>,
+    /// Held by whoever drives.
+    poller: Mutex<Poller>,
     mailbox: Mutex<Mailbox>,
     /// Wakes the background thread from standing by.
     stand_by_over: Condvar,
@@ -58,6 +66,12 @@ pub(crate) struct Runtime {
     pub(crate) awaited: Gauge,
     /// When the last blocking call came back.
     last_return: AtomicU64,
+}
+
+/// What the driver waits for sockets with.
+struct Poller {
+    poll: Poll,
+    events: Events,
 }
 
 struct Mailbox {
@@ -186,10 +200,18 @@ impl Runtime {
         let poll = Poll::new().map_err(|error| refused("descriptor for polling", error))?;
         let waker = Waker::new(poll.registry(), WAKER)
             .map_err(|error| refused("descriptor for waking", error))?;
+        let registry = poll
+            .registry()
+            .try_clone()
+            .map_err(|error| refused("descriptor for polling", error))?;
         let name = Token::generate()
             .map_err(|error| refused("random bytes", io::Error::other(error.to_string())))?;
         let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
             core: OnceCell::new(),
+            poller: Mutex::new(Poller {
+                poll,
+                events: Events::with_capacity(EVENTS),
+            }),
             mailbox: Mutex::new(Mailbox {
                 requests: Vec::new(),
                 driver: Driver::Busy,
@@ -205,7 +227,7 @@ impl Runtime {
             awaited: Gauge::default(),
             last_return: AtomicU64::new(0),
         }));
-        let core = Core::new(runtime, poll);
+        let core = Core::new(runtime, registry);
         let _ = runtime.core.set(Mutex::new(core));
         spawn("redlock-io", || runtime.drive_for_ever())
             .map_err(|error| refused("thread", error))?;
@@ -233,23 +255,51 @@ impl Runtime {
         lock(&self.places).free.push(place);
     }
 
-    /// Hands an operation over; its outcome comes through its ticket.
+    /// Starts an operation; its outcome comes through its ticket. One that is alone is sent by this thread, so that it
+    /// does not wait for the driver to wake up; in company it is handed over, to share the others' batches.
     pub(crate) fn submit(&self, operation: Operation) {
-        self.send(Request::Submit(Box::new(operation)));
+        let operation = Box::new(operation);
+        let Some(mut core) = self.step_aside() else {
+            return self.send(Request::Submit(operation));
+        };
+        let sent = catch_unwind(AssertUnwindSafe(|| core.send_aside(operation)));
+        let wake = sent.unwrap_or_else(|_| {
+            core.fail_everything();
+            true
+        });
+        drop(core);
+        if wake {
+            self.call_driver(lock(&self.mailbox));
+        }
+    }
+
+    /// Lets this thread into the core beside the driver, if that waits for sockets and nothing else is under way. Never
+    /// waits for the core: whoever has it may be calling out, and that call may need what this thread holds.
+    fn step_aside(&self) -> Option<MutexGuard<'_, Core>> {
+        let mailbox = lock(&self.mailbox);
+        let alone = mailbox.driver == Driver::Waiting
+            && mailbox.requests.is_empty()
+            && self.awaited.get() == 0;
+        match alone {
+            true => try_lock(self.core()),
+            false => None,
+        }
     }
 
     /// Hands a request to whoever drives.
     pub(crate) fn send(&self, request: Request) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.requests.push(request);
-        self.call_driver(&mut mailbox);
+        self.call_driver(mailbox);
     }
 
-    fn call_driver(&self, mailbox: &mut Mailbox) {
+    /// Has the driver look at the mailbox. It is woken after the mailbox was let go, for which it would only wait again.
+    fn call_driver(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
         match mailbox.driver {
             Driver::Busy => {}
             Driver::Waiting => {
                 mailbox.driver = Driver::Busy;
+                drop(mailbox);
                 if let Err(error) = self.waker.wake() {
                     log::write(Level::Error, || format!("waking the I/O thread: {error}"));
                 }
@@ -258,8 +308,9 @@ impl Runtime {
         }
     }
 
-    fn recall(&self, mailbox: &mut Mailbox) {
+    fn recall(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
         mailbox.recall = true;
+        drop(mailbox);
         self.stand_by_over.notify_one();
     }
 
@@ -283,7 +334,7 @@ impl Runtime {
         mailbox.lonely_calls = if lonely { mailbox.lonely_calls + 1 } else { 0 };
         mailbox.release = mailbox.lonely_calls >= LONELY_CALLS;
         mailbox.requests.push(Request::Submit(Box::new(operation)));
-        self.call_driver(&mut mailbox);
+        self.call_driver(mailbox);
     }
 
     // ---- a caller that drives ----
@@ -314,14 +365,14 @@ impl Runtime {
     /// The outcome, if it came soon enough, and how many others wait for theirs.
     fn drive(&self, operation: Operation, ticket: &Ticket) -> (Option<Outcome>, u64) {
         let until = clock::now() + CALLER_DRIVES_FOR;
-        let mut core = lock(self.core());
-        core.submit(Box::new(operation));
+        let mut poller = lock(&self.poller);
+        lock(self.core()).submit(Box::new(operation));
         let mut outcome = ticket.take();
         while outcome.is_none() && clock::now() < until {
-            core.turn(until);
+            self.turn(&mut poller, until);
             outcome = ticket.take();
         }
-        (outcome, core.settle())
+        (outcome, lock(self.core()).settle())
     }
 
     fn leave_wheel(&self, company: bool) {
@@ -329,7 +380,7 @@ impl Runtime {
         mailbox.driver = Driver::None;
         if company || !mailbox.requests.is_empty() {
             mailbox.lonely_calls = 0;
-            self.recall(&mut mailbox);
+            self.recall(mailbox);
         }
     }
 
@@ -338,9 +389,9 @@ impl Runtime {
     fn drive_for_ever(&self) {
         loop {
             let turns = catch_unwind(AssertUnwindSafe(|| {
-                let mut core = lock(self.core());
+                let mut poller = lock(&self.poller);
                 while !self.may_stand_by() {
-                    core.turn(Nanos::MAX);
+                    self.turn(&mut poller, Nanos::MAX);
                 }
             }));
             match turns {
@@ -388,6 +439,16 @@ impl Runtime {
     }
 
     // ---- for the driver ----
+
+    /// One turn of the engine, with a wait for sockets at most until `until`. During the wait others may enter the core.
+    fn turn(&self, poller: &mut Poller, until: Nanos) {
+        let timeout = lock(self.core()).prepare(until);
+        // Of the time before: the wait may have found what it ends with long before this thread goes on.
+        let looked_at = clock::now();
+        let polled = poller.poll.poll(&mut poller.events, timeout);
+        self.has_waited();
+        lock(self.core()).react(polled, &poller.events, looked_at);
+    }
 
     /// Moves what has come in to `requests`.
     pub(crate) fn take_requests(&self, requests: &mut Vec<Request>) {

@@ -77,6 +77,8 @@ struct CallerSlot {
 struct CallerState {
     outcome: Option<Outcome>,
     waker: Option<Waker>,
+    /// A thread sleeps until the outcome comes; one that drives the engine itself does not.
+    sleeps: bool,
 }
 
 impl Ticket {
@@ -174,6 +176,7 @@ impl Ticket {
             unreachable!("only a caller's ticket is waited for");
         };
         let mut state = lock(&slot.state);
+        state.sleeps = true;
         loop {
             if let Some(outcome) = state.outcome.take() {
                 return outcome;
@@ -187,11 +190,12 @@ impl CallerSlot {
     fn put(&self, outcome: Outcome) {
         let mut state = lock(&self.state);
         state.outcome = Some(outcome);
-        let waker = state.waker.take();
+        let (waker, sleeps) = (state.waker.take(), state.sleeps);
         drop(state);
         match waker {
             Some(waker) => call_out(|| waker.wake()),
-            None => self.arrived.notify_one(),
+            None if sleeps => self.arrived.notify_one(),
+            None => {}
         }
     }
 }

@@ -29,10 +29,16 @@ export interface FactoryOptions {
   tlsKeyFile?: string;
   /** Whether locks have fencing tokens. */
   fencing?: boolean | "on" | "off";
+  /** Whether those who wait for a lock are served in the order of their arrival. */
+  fair?: boolean | "on" | "off";
+  /** For how long a lock that was given back is reserved for the waiter whose turn it is. */
+  fairGraceMs?: number;
   /** What keeps a node from voting that restarted without its data. */
   restartGuard?: "auto" | "strict" | "off";
   /** For tests: by how much the clock is wrong that ballots are proposed by. */
   ballotClockOffsetMs?: number;
+  /** For tests: how long a node remembers a resource's last fence after its last grant. */
+  ballotRetentionMs?: number;
 }
 
 /** How a lock is taken. */

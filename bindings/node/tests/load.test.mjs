@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -43,6 +43,20 @@ test("import and require give the same package", () => {
   assert.equal(redlock, required);
   for (const [name, value] of Object.entries(required)) assert.equal(exported[name], value, name);
   assert.equal(exported.versions.binding, require("../package.json").version);
+});
+
+test("the types know all options, and the statuses are the header's", async () => {
+  const read = (file) => readFile(new URL(file, import.meta.url), "utf8");
+  const types = await read("../lib/index.d.ts");
+  for (const { name } of redlock.optionTable())
+    assert.ok(types.includes(`  ${name}?:`), `FactoryOptions lacks ${name}`);
+  const header = await read("../../../include/redlock.h");
+  const defined = [...header.matchAll(/#define REDLOCK_(?:ERR_)?(\w+) (\d+)$/gm)].filter(
+    ([line]) => line.includes("_ERR_") || line.includes("REDLOCK_OK"),
+  );
+  const statuses = Object.fromEntries(defined.map(([, name, number]) => [name, Number(number)]));
+  assert.deepEqual({ ...redlock.Status }, statuses);
+  for (const [name, number] of Object.entries(statuses)) assert.ok(types.includes(`  ${name}: ${number};`), name);
 });
 
 test("a library of another version is refused with both versions", async (t) => {

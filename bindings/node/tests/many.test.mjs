@@ -28,6 +28,26 @@ test("without fencing there is no fence", async (t) => {
   await lock.release();
 });
 
+test("with the option fair, waiters are served in the order of their arrival", async (t) => {
+  const factory = newFactory(t, { fair: true });
+  const resource = newResource();
+  const first = await factory.acquire(resource, { ttl: 60_000 });
+  const served = [];
+  const waiting = [];
+  for (let i = 0; i < 10; i++) {
+    const turn = factory.acquire(resource, { ttl: 60_000 }).then((lock) => {
+      served.push(i);
+      return lock.release();
+    });
+    waiting.push(turn);
+    // A round trip, so that this one has arrived before the next.
+    await factory.isLocked(resource);
+  }
+  await first.release();
+  await Promise.all(waiting);
+  assert.deepEqual(served, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
 test("several resources are one lock", async (t) => {
   const factory = newFactory(t);
   const resources = [newResource(), newResource(), newResource()];

@@ -89,7 +89,7 @@ impl Core {
             return;
         }
         let watched = result.and_then(|established| {
-            match watch(self.poll.registry(), established.stream.fd(), at) {
+            match watch(&self.registry, established.stream.fd(), at) {
                 Ok(()) => Ok(established),
                 Err(error) => Err(SetupError {
                     kind: Status::System,
@@ -100,7 +100,7 @@ impl Core {
         let unique = watched.and_then(|established| match self.twin(at, &established) {
             None => Ok(established),
             Some(twin) => {
-                unwatch(self.poll.registry(), established.stream.fd());
+                unwatch(&self.registry, established.stream.fd());
                 Err(SetupError {
                     kind: Status::NotAdmitted,
                     message: format!("is the same server as {twin}, and would vote twice"),
@@ -203,7 +203,7 @@ impl Core {
         let Link::Up(connection) = std::mem::replace(&mut node.link, Link::Down) else {
             return;
         };
-        unwatch(self.poll.registry(), connection.fd());
+        unwatch(&self.registry, connection.fd());
         let message: Arc<str> = format!("connection lost: {reason}").into();
         log::write(Level::Warn, || {
             format!("{}: {message}", node.address.display())

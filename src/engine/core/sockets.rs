@@ -9,7 +9,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Registry, Token as PollToken};
 
 use super::{Core, NodePlace};
-use crate::clock::{self, Nanos};
+use crate::clock::{self, MILLISECOND, Nanos};
 use crate::engine::nodes::{Link, Mark, Node};
 use crate::engine::operation::Phase;
 use crate::engine::runtime::WAKER;
@@ -18,7 +18,11 @@ use crate::error::Status;
 use crate::log::{self, Level};
 use crate::logic::quorum::{MAX_NODES, NodeMask};
 use crate::node::command::{Answer, Form, Question};
-use crate::node::connection::Asked;
+use crate::node::connection::{Asked, Connection};
+
+/// While other threads send their questions themselves, the driver waits for so long at most. So it need not be woken
+/// for the timers that they set, which are later.
+const LOOKS_ROUND: Nanos = 10 * MILLISECOND;
 
 impl Core {
     pub(super) fn flush(&mut self) {
@@ -37,14 +41,44 @@ impl Core {
         }
     }
 
+    /// As `flush`, but leaves connections that turn out to be lost to the driver, as losing one goes far: it logs, ends
+    /// others' operations and starts threads. False if there are any.
+    pub(super) fn flush_sound(&mut self) -> bool {
+        let Core { dirty, sets, .. } = self;
+        dirty.retain(|&(place, index)| {
+            let set = sets.get_mut(place).and_then(Option::as_mut);
+            let Some(node) = set.and_then(|set| set.nodes.get_mut(index)) else {
+                return false;
+            };
+            let flushed = node.connection().map_or(Ok(()), Connection::flush);
+            node.dirty = flushed.is_err();
+            node.dirty
+        });
+        dirty.is_empty()
+    }
+
+    /// For how long the driver may wait for sockets.
     pub(super) fn time_to_wait(&mut self, until: Nanos) -> Option<Duration> {
+        if !self.runtime.about_to_wait() {
+            return Some(Duration::ZERO);
+        }
+        let mut at = self.next_timer().unwrap_or(Nanos::MAX).min(until);
+        if self.now < self.last_sent_aside + LOOKS_ROUND {
+            at = at.min(self.now + LOOKS_ROUND);
+        }
+        self.waits_until = at;
+        (at != Nanos::MAX).then(|| Duration::from_nanos(at.saturating_sub(clock::now())))
+    }
+
+    /// When the next timer that still matters is due.
+    pub(super) fn next_timer(&mut self) -> Option<Nanos> {
         let Core {
             timers,
             operations,
             sets,
             ..
         } = self;
-        let next = timers.next(|timer| match *timer {
+        timers.next(|timer| match *timer {
             Timer::NodeTimeout { operation, attempt } => operations
                 .get(operation)
                 .is_some_and(|operation| operation.attempt == attempt),
@@ -59,30 +93,23 @@ impl Core {
                 .and_then(Option::as_ref)
                 .and_then(|set| set.nodes.get(node))
                 .is_some_and(|node| node.epoch == epoch),
-        });
-        let at = next.unwrap_or(Nanos::MAX).min(until);
-        (at != Nanos::MAX).then(|| Duration::from_nanos(at.saturating_sub(clock::now())))
+        })
     }
 
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) {
-        let timeout = match self.runtime.about_to_wait() {
-            true => timeout,
-            false => Some(Duration::ZERO),
-        };
-        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        let polled = self.poll.poll(&mut events, timeout);
-        self.runtime.has_waited();
+    /// The second half of a turn: what the sockets have brought, when they were looked at.
+    pub(crate) fn react(&mut self, polled: io::Result<()>, events: &Events, looked_at: Nanos) {
         match polled {
+            // A signal ended the wait, a SIGCONT for one; what has come in meanwhile was not looked at.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+            Err(error) => log::write(Level::Error, || format!("waiting for sockets: {error}")),
             Ok(()) => {
                 self.now = clock::now();
-                for event in &events {
+                for event in events {
                     self.ready(event);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => log::write(Level::Error, || format!("waiting for sockets: {error}")),
         }
-        self.events = events;
+        self.looked_at = looked_at;
     }
 
     fn ready(&mut self, event: &Event) {
