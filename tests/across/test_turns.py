@@ -1,6 +1,7 @@
 """Many processes of several languages take turns at one lock, while masters hang now and then.
 
-For how long says ACROSS_SECONDS, once without `fair` and once with it.
+For how long says ACROSS_SECONDS, once without `fair` and once with it; by how many processes of each language, ACROSS_EACH.
+It prints how long they waited: with `fair`, the longest wait is not much more than a cycle, in which each has a turn.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import random
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable
@@ -19,7 +21,7 @@ from party import LONG, Party, fence_of, programs, rise
 SECONDS = float(os.environ.get("ACROSS_SECONDS", "10"))
 PROGRAMS = [program for program in programs("ACROSS_LANGUAGES") if program.name in {"c", "go", "node", "python"}]
 #: How many processes of each.
-EACH = 4
+EACH = int(os.environ.get("ACROSS_EACH", "4"))
 #: Patient with a busy machine, but not as long as a master hangs.
 SETTINGS = {"node_timeout_ms": "1000", "connect_timeout_ms": "20000"}
 
@@ -38,14 +40,16 @@ class Register:
         self.fences.append(fence)
 
 
-def take_turns(party: Party, resource: str, register: Register, over: threading.Event) -> int:
-    """Lock, increment and unlock until it is over; returns how many times."""
-    turns = 0
+def take_turns(party: Party, resource: str, register: Register, over: threading.Event) -> list[float]:
+    """Lock, increment and unlock until it is over; returns how long each turn was waited for, in seconds."""
+    waits = []
     while not over.is_set():
-        register.increment(fence_of(party.ask("wait", resource, LONG)))
+        began = time.monotonic()
+        fence = fence_of(party.ask("wait", resource, LONG))
+        waits.append(time.monotonic() - began)
+        register.increment(fence)
         give_back(party)
-        turns += 1
-    return turns
+    return waits
 
 
 def give_back(party: Party) -> None:
@@ -74,9 +78,13 @@ def test_processes_of_several_languages_take_turns(
         running = [threads.submit(take_turns, party, f"turns:fair-{fair}", register, over) for party in parties]
         over.wait(SECONDS)
         over.set()
-        turns = [each.result() for each in running]
+        waits = [each.result() for each in running]
         disturbance.result()
+    turns = [len(each) for each in waits]
     print("turns:", [(party.name, count) for party, count in zip(parties, turns)])
+    longest = max(wait for each in waits for wait in each)
+    cycle = SECONDS * len(parties) / sum(turns)
+    print(f"fair={fair}: longest wait {longest:.3f} s, a cycle {cycle:.3f} s on average")
     assert int(register.path.read_text()) == sum(turns)
     assert rise(register.fences)
-    assert min(turns) > 0
+    assert fair == "off" or min(turns) > 0
