@@ -19,9 +19,9 @@ const RESUMER: &str = r#"
     kill -CONT "$process"
 "#;
 
-/// More than the node timeout.
-const PAUSE_S: &str = "3";
-const NODE_TIMEOUT_MS: &str = "2000";
+/// More than the node timeout, which leaves time for all to be stopped, on a busy machine too.
+const PAUSE_S: &str = "7";
+const NODE_TIMEOUT_MS: &str = "6000";
 
 fn resumer(cluster: &Cluster) -> Child {
     let servers = cluster.iter().map(|server| server.pid().to_string());
