@@ -1,5 +1,6 @@
 //! The header for C++ held against the C that it stands on: how it is built, and the scenarios.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::builds::{self, Places};
@@ -19,15 +20,25 @@ pub fn build(places: &Places) -> Result<Program, String> {
         .arg(format!("-I{}", places.root.join("include").display()))
         .arg(format!("-I{}", places.root.join("bindings/c").display()))
         .arg(places.bench("bindings/cpp/main.cpp"));
-    // The compiler goes by the names of the files, and takes these for C.
-    command.args(["-x", "c"]);
-    command.args(builds::c_files(&places.bench("common"))?);
-    command.args(["-x", "none", "-lredlock"]);
+    for source in builds::c_files(&places.bench("common"))? {
+        command.arg(object(places, &source)?);
+    }
+    command.arg("-lredlock");
     command.args([format!("-L{lib_dir}"), format!("-Wl,-rpath,{lib_dir}")]);
     builds::run(&mut command)?;
     Ok(Program {
         command: vec![builds::text(&binary)],
     })
+}
+
+/// A file in C, compiled by a compiler for C.
+fn object(places: &Places, source: &Path) -> Result<PathBuf, String> {
+    let name = source.file_stem().unwrap_or_default();
+    let object = places.out.join("bin").join(name).with_extension("o");
+    let mut command = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    command.args(["-O2", "-pthread", "-c", "-o"]);
+    builds::run(command.arg(&object).arg(source))?;
+    Ok(object)
 }
 
 /// One caller, and 64 threads, each with the loop that the program in C has.
