@@ -16,6 +16,9 @@ use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::{Error, Result, Status};
 
+/// A lock of at least this TTL, in ms, is extended so late that a few milliseconds do not matter.
+const UNHURRIED_TTL_MS: u64 = 1_000;
+
 /// A lock that this process took. Dropping it gives the lock back in the background. Can be used from any number of
 /// threads at once; its operations reach each node in the order in which they were called.
 pub struct Lock(Held);
@@ -180,13 +183,17 @@ impl Lock {
     fn keep(&self, notice: Notice) -> Result<()> {
         let grant = self.grant();
         self.check_extend(Duration::from_millis(grant.ttl_ms()))?;
-        grant.set.runtime.send(Request::Keep(Kept {
+        let request = Request::Keep(Kept {
             grant: Arc::downgrade(grant),
             call: grant.keep(),
             notice,
             due: 0,
             asking: false,
-        }));
+        });
+        match grant.ttl_ms() {
+            UNHURRIED_TTL_MS.. => grant.set.runtime.send_unhurried(request),
+            _ => grant.set.runtime.send(request),
+        }
         Ok(())
     }
 

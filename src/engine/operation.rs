@@ -478,14 +478,7 @@ impl Operation {
     /// Whether an attempt that is lost had better wait for the answers that are missing. A waiter in a queue has time; and
     /// a node that has refused is left alone, where one that was not heard must be sent a release.
     pub(crate) fn awaits_all_refusals(&self) -> bool {
-        let in_queue = matches!(
-            self.task,
-            Task::Acquire {
-                arrival: 1..,
-                calls: true,
-                ..
-            }
-        );
+        let in_queue = matches!(self.task, Task::Acquire { arrival: 1.., .. });
         let got_none = self.tally.yes().is_empty() && self.tally.low().is_empty();
         let missing = self.asked.without(self.tally.voted());
         in_queue && got_none && self.called.is_empty() && !missing.is_empty()

@@ -293,6 +293,16 @@ impl Runtime {
         self.call_driver(mailbox);
     }
 
+    /// Hands over a request that may wait for some milliseconds. A thread that stands by is not woken for it: it looks by
+    /// itself before long, or a caller that drives takes it along.
+    pub(crate) fn send_unhurried(&self, request: Request) {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.requests.push(request);
+        if mailbox.driver != Driver::None {
+            self.call_driver(mailbox);
+        }
+    }
+
     /// Has the driver look at the mailbox. It is woken after the mailbox was let go, for which it would only wait again.
     fn call_driver(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
         match mailbox.driver {
