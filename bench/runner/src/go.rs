@@ -21,7 +21,12 @@ pub fn build(places: &Places) -> Result<Program, String> {
             .current_dir(places.bench("bindings/go")),
     )?;
     Ok(Program {
-        command: vec![builds::text(&binary)],
+        // Go keeps what it has built, and with it the path of the library that was measured before.
+        command: vec![
+            "env".to_owned(),
+            format!("LD_LIBRARY_PATH={}", library.display()),
+            builds::text(&binary),
+        ],
     })
 }
 
