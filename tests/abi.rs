@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const HEADER: &str = "include/redlock.h";
 
@@ -261,14 +262,9 @@ fn exported_sources() -> Vec<(String, String)> {
     functions
 }
 
-/// Compiles a source against the header, strictly, and throws the result away.
+/// Compiles a source against the header, strictly, and keeps nothing: several runs of these tests may share a directory.
 fn compile(compiler: &str, language: &str, standard: &str, source: &str) -> Output {
-    let file = scratch(&format!(
-        "{compiler}-{standard}.{}",
-        if language == "c" { "c" } else { "cc" }
-    ));
-    fs::write(&file, source).expect("the scratch directory can be written to");
-    Command::new(compiler)
+    let mut process = Command::new(compiler)
         .args(["-x", language, &format!("-std={standard}")])
         .args([
             "-Wall",
@@ -277,18 +273,17 @@ fn compile(compiler: &str, language: &str, standard: &str, source: &str) -> Outp
             "-Werror",
             "-Iinclude",
             "-fsyntax-only",
+            "-",
         ])
-        .arg(&file)
-        .output()
-        .unwrap_or_else(|error| panic!("{compiler}: {error}; scripts/install-tools installs it"))
-}
-
-/// A file of this very call in the tests' scratch directory.
-fn scratch(name: &str) -> PathBuf {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    static CALLS: AtomicUsize = AtomicUsize::new(0);
-    let call = CALLS.fetch_add(1, Ordering::Relaxed);
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{call}-{name}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{compiler}: {error}; scripts/install-tools installs it"));
+    let mut input = process.stdin.take().expect("it is piped");
+    input.write_all(source.as_bytes()).expect("it reads it all");
+    drop(input);
+    process.wait_with_output().expect("it ends")
 }
 
 /// The shared library that cargo built together with this test.

@@ -167,6 +167,15 @@ fn signal(child: &Child, signal: i32) {
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
 }
 
+/// Stops it, and returns when none of its threads runs any more: one that still did could take the lock.
+fn stop(child: &Child) {
+    signal(child, libc::SIGSTOP);
+    let (pid, mut status) = (child.id() as i32, 0);
+    // SAFETY: it is a child of this process, and `status` is a place to write to.
+    let waited = unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) };
+    assert!(waited == pid && libc::WIFSTOPPED(status), "{status}");
+}
+
 #[test]
 fn a_waiter_that_died_is_passed_over() {
     if let Some(role) = child::role() {
@@ -203,7 +212,7 @@ fn a_waiter_that_is_stopped_loses_its_turn_and_gets_another() {
     let mut child = start_waiter(test, &cluster);
     let queue = Queue::new().unwrap();
     line_up(&cluster, &factory, &queue, 3);
-    signal(&child, libc::SIGSTOP);
+    stop(&child);
     held.release().unwrap();
     let (first, lock) = next_served(&queue);
     assert_eq!(first, 1);
