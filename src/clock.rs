@@ -3,6 +3,8 @@
 /// A point in time, in nanoseconds since an arbitrary origin (the machine's start).
 pub(crate) type Nanos = u64;
 
+/// One microsecond.
+pub(crate) const MICROSECOND: Nanos = 1_000;
 /// One millisecond.
 pub(crate) const MILLISECOND: Nanos = 1_000_000;
 

@@ -11,7 +11,7 @@ mod sockets;
 mod waiting;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
 
 use mio::Registry;
 
@@ -19,12 +19,14 @@ use self::sockets::unwatch;
 use super::kept::Kept;
 use super::nodes::{Link, Mark, Node, NodeSet, Nodes};
 use super::operation::{Operation, Phase, Task};
+use super::poller::Patience;
 use super::runtime::Runtime;
 use super::slab::{Key, Slab};
 use super::ticket::{Outcome, Ticket};
 use super::timer::{Timer, Timers};
 use crate::clock::{self, Nanos};
 use crate::error::Status;
+use crate::logic::busy_poll::BusyPoll;
 use crate::node::command::Answer;
 use crate::node::connection::Asked;
 use crate::node::setup::{Established, SetupError};
@@ -94,6 +96,7 @@ pub(crate) struct Core {
     requests: Vec<Request>,
     answers: Vec<(Asked<Mark>, Answer)>,
     calls: Vec<Vec<u8>>,
+    busy_poll: BusyPoll,
     /// When the driver stops waiting for sockets at the latest.
     waits_until: Nanos,
     /// When a thread that does not drive last sent an operation's questions itself.
@@ -121,6 +124,7 @@ impl Core {
             requests: Vec::new(),
             answers: Vec::new(),
             calls: Vec::new(),
+            busy_poll: BusyPoll::new(thread::available_parallelism().map_or(1, usize::from)),
             waits_until: 0,
             last_sent_aside: 0,
             looked_at: clock::now(),
@@ -131,14 +135,14 @@ impl Core {
 
     /// The first half of a turn: what has come in, what is due, what is to be sent. Gives for how long the driver may
     /// then wait for sockets, other threads or the next timer, at most until `until`.
-    pub(crate) fn prepare(&mut self, until: Nanos) -> Option<Duration> {
+    pub(crate) fn prepare(&mut self, until: Nanos) -> Patience {
         self.now = clock::now();
         self.take_requests();
         self.fire_timers();
         self.start_queued();
         self.flush();
         self.runtime.awaited.set(self.awaited);
-        self.time_to_wait(until)
+        self.patience(until)
     }
 
     /// Takes up an operation and sends its questions, for a thread that does not drive, while the driver waits for

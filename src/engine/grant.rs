@@ -52,7 +52,7 @@ impl Grant {
             extensions: AtomicU64::new(0),
             released: AtomicBool::new(false),
             keeping: AtomicU32::new(0),
-            keeper: AtomicU64::new(Key::NONE.to_bits()),
+            keeper: AtomicU64::new(Key::NONE.number()),
         }
     }
 
@@ -112,12 +112,12 @@ impl Grant {
 
     /// It is kept alive by that entry of the engine's from now on.
     pub(crate) fn set_keeper(&self, key: Key) {
-        self.keeper.store(key.to_bits(), Ordering::Relaxed);
+        self.keeper.store(key.number(), Ordering::Relaxed);
     }
 
     /// What keeps it alive, if anything.
     pub(crate) fn keeper(&self) -> Option<Key> {
-        let key = Key::from_bits(self.keeper.load(Ordering::Relaxed));
+        let key = Key::from_number(self.keeper.load(Ordering::Relaxed));
         (key != Key::NONE).then_some(key)
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod grant;
 pub(crate) mod kept;
 pub(crate) mod nodes;
 pub(crate) mod operation;
+pub(crate) mod poller;
 pub(crate) mod queue;
 pub(crate) mod runtime;
 pub(crate) mod slab;

@@ -10,7 +10,7 @@ use super::core::Request;
 use super::runtime::Runtime;
 use super::slab::Key;
 use super::sync::Pending;
-use crate::clock::{self, MILLISECOND, Nanos};
+use crate::clock::{self, MICROSECOND, MILLISECOND, Nanos};
 use crate::error::{NodeReport, Status};
 use crate::fork;
 use crate::logic::admission::{Admission, RestartGuard};
@@ -45,6 +45,7 @@ pub(crate) struct Settings {
     /// How long a node may take to answer, in ms; `None`: it follows from the TTL.
     pub(crate) node_timeout_ms: Option<u64>,
     pub(crate) connect_timeout_ms: u64,
+    pub(crate) busy_poll_us: u64,
     pub(crate) retry_min_ms: u64,
     pub(crate) retry_max_ms: u64,
     pub(crate) max_ttl_ms: u64,
@@ -72,6 +73,11 @@ impl Settings {
 
     pub(crate) fn connect_timeout(&self) -> Nanos {
         clock::from_ms(self.connect_timeout_ms)
+    }
+
+    /// For how long the driver may look for answers again and again before it sleeps.
+    pub(crate) fn busy_poll(&self) -> Nanos {
+        self.busy_poll_us * MICROSECOND
     }
 
     /// What a new connection's scripts are told.

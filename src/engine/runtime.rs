@@ -2,11 +2,12 @@
 //!
 //! Handing an operation to another thread and being woken by it costs two context switches, a third of a lock's whole
 //! round trip on loopback. So a caller that finds the engine idle and its thread standing by drives it for the time of
-//! its own call. As soon as there is company, the background thread drives, and all callers' questions share its
-//! batches; that is faster for many.
+//! its own call; one that waits for a lock for long, alone, has the thread stand by, and drives until its turn comes. As
+//! soon as there is company, the background thread drives, and all callers' questions share its batches; that is faster
+//! for many.
 //!
-//! An operation that nobody blocks for is handed over too, but saves one of the two switches while it is alone: the thread
-//! that submits it sends its questions, beside a driver that waits for sockets, and the driver counts the answers.
+//! What is handed over still saves one of the two switches while it is alone: the thread that submits an operation sends
+//! its questions, beside a driver that waits for sockets, and the driver counts the answers.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,11 +16,12 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use mio::{Events, Poll, Token as PollToken, Waker};
+use mio::{Poll, Token as PollToken, Waker};
 use once_cell::sync::OnceCell;
 
 use super::core::{Core, Request};
 use super::operation::Operation;
+use super::poller::Poller;
 use super::sync::{Gauge, lock, try_lock};
 use super::ticket::{Outcome, Ticket};
 use crate::clock::{self, MILLISECOND, Nanos};
@@ -37,14 +39,15 @@ const LONELY_CALLS: u32 = 8;
 const SUCCESSION: Nanos = MILLISECOND;
 /// How long a caller drives at most, within one call.
 const CALLER_DRIVES_FOR: Nanos = 5 * MILLISECOND;
+/// How long a caller that does not drive sleeps before it takes over, if it is alone.
+const SLEEPS_FOR: Duration = Duration::from_millis(5);
+/// For how long a caller sleeps that takes over from the background thread, until that stands by.
+const TAKES_OVER_AFTER: Duration = Duration::from_millis(1);
 /// How often the background thread looks whether callers still drive; late answers wait for that long at most.
 const STANDBY: Duration = Duration::from_millis(2);
 
 /// Requests that the mailbox keeps room for.
 const KEPT_REQUESTS: usize = 1024;
-
-/// Sockets that are looked at in one turn.
-const EVENTS: usize = 256;
 
 /// Stack of our threads, in bytes. A TLS handshake and a name look-up fit.
 const STACK: usize = 512 * 1024;
@@ -68,22 +71,27 @@ pub(crate) struct Runtime {
     last_return: AtomicU64,
 }
 
-/// What the driver waits for sockets with.
-struct Poller {
-    poll: Poll,
-    events: Events,
-}
-
 struct Mailbox {
     requests: Vec<Request>,
     driver: Driver,
     /// The background thread shall drive again.
     recall: bool,
-    /// The background thread shall stand by when it has nothing to do.
-    release: bool,
+    release: Release,
     lonely_calls: u32,
     /// Calls that drove themselves.
     driven: u64,
+    /// A caller drives until its turn at a lock comes, however long that takes, and recalls the background thread then.
+    stays: bool,
+}
+
+/// Whether the background thread shall stand by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Release {
+    No,
+    /// When nobody waits for anything.
+    WhenIdle,
+    /// Now, if nobody waits but the one who asks for it.
+    AtOnce,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -208,17 +216,15 @@ impl Runtime {
             .map_err(|error| refused("random bytes", io::Error::other(error.to_string())))?;
         let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
             core: OnceCell::new(),
-            poller: Mutex::new(Poller {
-                poll,
-                events: Events::with_capacity(EVENTS),
-            }),
+            poller: Mutex::new(Poller::new(poll)),
             mailbox: Mutex::new(Mailbox {
                 requests: Vec::new(),
                 driver: Driver::Busy,
                 recall: false,
-                release: false,
+                release: Release::No,
                 lonely_calls: 0,
                 driven: 0,
+                stays: false,
             }),
             stand_by_over: Condvar::new(),
             waker,
@@ -327,24 +333,56 @@ impl Runtime {
     /// Carries an operation out and waits for its outcome.
     pub(crate) fn run(&self, operation: Operation, ticket: &Ticket) -> Outcome {
         let outcome = if self.take_wheel() {
-            self.drive_until_done(operation, ticket)
+            self.drive_until_done(Some(operation), ticket)
         } else {
-            self.send_lonely_or_not(operation);
-            ticket.wait()
+            self.count_lonely_calls();
+            self.submit(operation);
+            self.wait(ticket)
         };
         self.last_return.store(clock::now(), Ordering::Relaxed);
         outcome
     }
 
-    /// As `send`, and counts whether callers come one at a time and fast.
-    fn send_lonely_or_not(&self, operation: Operation) {
+    /// Sees whether callers come one at a time and fast.
+    fn count_lonely_calls(&self) {
         let since = clock::now().saturating_sub(self.last_return.load(Ordering::Relaxed));
         let mut mailbox = lock(&self.mailbox);
         let lonely = since < SUCCESSION && self.awaited.get() == 0 && mailbox.requests.is_empty();
         mailbox.lonely_calls = if lonely { mailbox.lonely_calls + 1 } else { 0 };
-        mailbox.release = mailbox.lonely_calls >= LONELY_CALLS;
-        mailbox.requests.push(Request::Submit(Box::new(operation)));
-        self.call_driver(mailbox);
+        mailbox.release = match mailbox.lonely_calls >= LONELY_CALLS {
+            true => Release::WhenIdle,
+            false => Release::No,
+        };
+    }
+
+    /// Waits for an outcome that the background thread brings, but not for long: then this thread drives, so that it is
+    /// woken by the nodes themselves.
+    fn wait(&self, ticket: &Ticket) -> Outcome {
+        if let Some(outcome) = ticket.wait_for(SLEEPS_FOR) {
+            return outcome;
+        }
+        if self.has_thread_stand_by() {
+            if let Some(outcome) = ticket.wait_for(TAKES_OVER_AFTER) {
+                return outcome;
+            }
+            if self.take_wheel() {
+                return self.drive_until_done(None, ticket);
+            }
+        }
+        ticket.wait()
+    }
+
+    /// Asks the background thread to stand by, if nothing is under way but what this thread waits for.
+    fn has_thread_stand_by(&self) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        let alone = mailbox.driver == Driver::Waiting
+            && mailbox.requests.is_empty()
+            && self.awaited.get() == 1;
+        if alone {
+            mailbox.release = Release::AtOnce;
+            self.call_driver(mailbox);
+        }
+        alone
     }
 
     // ---- a caller that drives ----
@@ -360,8 +398,12 @@ impl Runtime {
         true
     }
 
-    fn drive_until_done(&self, operation: Operation, ticket: &Ticket) -> Outcome {
-        let driven = catch_unwind(AssertUnwindSafe(|| self.drive(operation, ticket)));
+    /// Drives for an operation that is to begin now, or, without one, for the one of this ticket, which is under way.
+    fn drive_until_done(&self, operation: Option<Operation>, ticket: &Ticket) -> Outcome {
+        let driven = catch_unwind(AssertUnwindSafe(|| match operation {
+            Some(operation) => self.drive(operation, ticket),
+            None => self.stay(ticket),
+        }));
         let Ok((outcome, company)) = driven else {
             lock(self.core()).fail_everything();
             self.leave_wheel(true);
@@ -369,7 +411,7 @@ impl Runtime {
             return ticket.take().unwrap_or(Outcome::Failed(error));
         };
         self.leave_wheel(company > 0);
-        outcome.unwrap_or_else(|| ticket.wait())
+        outcome.unwrap_or_else(|| self.wait(ticket))
     }
 
     /// The outcome, if it came soon enough, and how many others wait for theirs.
@@ -385,10 +427,24 @@ impl Runtime {
         (outcome, lock(self.core()).settle())
     }
 
+    /// The outcome, if it came before there was company, and how many others wait for theirs.
+    fn stay(&self, ticket: &Ticket) -> (Option<Outcome>, u64) {
+        lock(&self.mailbox).stays = true;
+        let mut poller = lock(&self.poller);
+        let mut outcome = ticket.take();
+        while outcome.is_none() && self.awaited.get() <= 1 {
+            self.turn(&mut poller, Nanos::MAX);
+            outcome = ticket.take();
+        }
+        (outcome, lock(self.core()).settle())
+    }
+
     fn leave_wheel(&self, company: bool) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.driver = Driver::None;
-        if company || !mailbox.requests.is_empty() {
+        // The background thread does not look after one who stays.
+        let stayed = std::mem::take(&mut mailbox.stays);
+        if company || stayed || !mailbox.requests.is_empty() {
             mailbox.lonely_calls = 0;
             self.recall(mailbox);
         }
@@ -416,14 +472,21 @@ impl Runtime {
         }
     }
 
-    /// Leaves the engine to the callers, if they come one at a time and nothing is under way.
+    /// Leaves the engine to the callers, if they come one at a time and nothing is under way, or to one who waits alone.
     fn may_stand_by(&self) -> bool {
         let mut mailbox = lock(&self.mailbox);
-        let idle = self.awaited.get() == 0 && mailbox.requests.is_empty();
-        if !mailbox.release || !idle {
+        let most = match mailbox.release {
+            Release::No => return false,
+            Release::WhenIdle => 0,
+            Release::AtOnce => 1,
+        };
+        if self.awaited.get() > most || !mailbox.requests.is_empty() {
+            if mailbox.release == Release::AtOnce {
+                mailbox.release = Release::No;
+            }
             return false;
         }
-        mailbox.release = false;
+        mailbox.release = Release::No;
         mailbox.recall = false;
         mailbox.driver = Driver::None;
         true
@@ -434,7 +497,12 @@ impl Runtime {
         let mut mailbox = lock(&self.mailbox);
         let mut driven = mailbox.driven;
         loop {
-            let waited = self.stand_by_over.wait_timeout(mailbox, STANDBY);
+            let looks_after = if mailbox.stays {
+                Duration::MAX
+            } else {
+                STANDBY
+            };
+            let waited = self.stand_by_over.wait_timeout(mailbox, looks_after);
             let (guard, timeout) = waited.unwrap_or_else(|e| e.into_inner());
             mailbox = guard;
             let deserted = timeout.timed_out() && driven == mailbox.driven;
@@ -452,10 +520,8 @@ impl Runtime {
 
     /// One turn of the engine, with a wait for sockets at most until `until`. During the wait others may enter the core.
     fn turn(&self, poller: &mut Poller, until: Nanos) {
-        let timeout = lock(self.core()).prepare(until);
-        // Of the time before: the wait may have found what it ends with long before this thread goes on.
-        let looked_at = clock::now();
-        let polled = poller.poll.poll(&mut poller.events, timeout);
+        let patience = lock(self.core()).prepare(until);
+        let (polled, looked_at) = poller.wait(patience);
         self.has_waited();
         lock(self.core()).react(polled, &poller.events, looked_at);
     }

@@ -8,7 +8,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The key as one number, for the wire.
+    /// The key as one number, for the wire or an atomic.
     pub(crate) fn number(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
@@ -26,21 +26,6 @@ impl Key {
         index: u32::MAX,
         generation: u32::MAX,
     };
-}
-
-impl Key {
-    /// The key as one number.
-    pub(crate) fn to_bits(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
-    }
-
-    /// The key of that number.
-    pub(crate) fn from_bits(bits: u64) -> Key {
-        Key {
-            index: bits as u32,
-            generation: (bits >> 32) as u32,
-        }
-    }
 }
 
 struct Slot<T> {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::Waker;
+use std::time::Duration;
 
 use super::core::Request;
 use super::grant::Held;
@@ -172,17 +173,25 @@ impl Ticket {
 
     /// Blocks until the outcome comes.
     pub(crate) fn wait(&self) -> Outcome {
+        loop {
+            if let Some(outcome) = self.wait_for(Duration::MAX) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Blocks until the outcome comes, but not for longer than this.
+    pub(crate) fn wait_for(&self, timeout: Duration) -> Option<Outcome> {
         let Sink::Caller(slot) = &self.sink else {
             unreachable!("only a caller's ticket is waited for");
         };
         let mut state = lock(&slot.state);
         state.sleeps = true;
-        loop {
-            if let Some(outcome) = state.outcome.take() {
-                return outcome;
-            }
-            state = slot.arrived.wait(state).unwrap_or_else(|e| e.into_inner());
-        }
+        let nothing_yet = |state: &mut CallerState| state.outcome.is_none();
+        let waited = slot.arrived.wait_timeout_while(state, timeout, nothing_yet);
+        let (mut state, _) = waited.unwrap_or_else(|e| e.into_inner());
+        state.sleeps = false;
+        state.outcome.take()
     }
 }
 

@@ -3,5 +3,6 @@
 pub(crate) mod admission;
 pub(crate) mod backoff;
 pub(crate) mod ballot;
+pub(crate) mod busy_poll;
 pub(crate) mod quorum;
 pub(crate) mod validity;

@@ -172,6 +172,9 @@ impl Core {
         let Some(set) = self.sets[place].as_mut() else {
             return;
         };
+        if operation.is_awaited() {
+            self.busy_poll.asked(self.now, set.settings.busy_poll());
+        }
         let is_release = question == Question::Release;
         for (index, node) in set.nodes.iter_mut().enumerate() {
             if !operation.eligible.contains(index) {
@@ -307,6 +310,7 @@ impl Core {
     fn retry_or(&mut self, key: Key, error: impl FnOnce(&Operation) -> Error) {
         self.give_back(key);
         self.turn_over(key);
+        self.busy_poll.answered(self.now);
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
@@ -391,6 +395,7 @@ impl Core {
         let by_owner = operation.is_awaited();
         if by_owner {
             self.awaited -= 1;
+            self.busy_poll.answered(self.now);
         }
         let extended = match &operation.task {
             Task::Extend { grant, .. } if by_owner => Some(Arc::clone(grant)),

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::time::Duration;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -12,6 +11,7 @@ use super::{Core, NodePlace};
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::engine::nodes::{Link, Mark, Node};
 use crate::engine::operation::Phase;
+use crate::engine::poller::Patience;
 use crate::engine::runtime::WAKER;
 use crate::engine::timer::Timer;
 use crate::error::Status;
@@ -57,17 +57,27 @@ impl Core {
         dirty.is_empty()
     }
 
-    /// For how long the driver may wait for sockets.
-    pub(super) fn time_to_wait(&mut self, until: Nanos) -> Option<Duration> {
-        if !self.runtime.about_to_wait() {
-            return Some(Duration::ZERO);
+    /// How the driver may wait for sockets.
+    pub(super) fn patience(&mut self, until: Nanos) -> Patience {
+        if self.awaited > 1 {
+            self.busy_poll.in_company();
         }
+        self.waits_until = match self.runtime.about_to_wait() {
+            true => self.asleep_until(until),
+            false => 0,
+        };
+        Patience {
+            busy_until: self.busy_poll.until().min(self.waits_until),
+            until: self.waits_until,
+        }
+    }
+
+    fn asleep_until(&mut self, until: Nanos) -> Nanos {
         let mut at = self.next_timer().unwrap_or(Nanos::MAX).min(until);
         if self.now < self.last_sent_aside + LOOKS_ROUND {
             at = at.min(self.now + LOOKS_ROUND);
         }
-        self.waits_until = at;
-        (at != Nanos::MAX).then(|| Duration::from_nanos(at.saturating_sub(clock::now())))
+        at
     }
 
     /// When the next timer that still matters is due.

@@ -193,6 +193,9 @@ impl Core {
             operation: key,
             attempt: operation.attempt,
         };
+        if operation.is_awaited() {
+            self.busy_poll.asked(now, set.settings.busy_poll());
+        }
         let question = operation.question_to_caller(key);
         let (target, token) = (&operation.target, operation.token.as_bytes());
         connection.ask((mark, question), target, token, Form::Brief, now);
