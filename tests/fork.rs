@@ -5,7 +5,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{TTL, eventually, is_pending, occupy, vacate};
+use common::{TTL, calls, eventually, is_pending, occupy, vacate};
 use redlock::{Completion, Factory, Lock, Pending, Queue, Status, Wait};
 use testkit::Cluster;
 
@@ -180,5 +180,32 @@ fn a_child_of_a_busy_process_does_not_hang() {
             });
         }
         done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_child_of_a_process_that_waits_does_not_hang() {
+    let cluster = Cluster::start(3);
+    let factory = common::factory(&cluster);
+    let held = factory.acquire("r", TTL, Wait::No).unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| factory.acquire("r", TTL, Wait::Forever));
+        eventually("somebody to wait", || {
+            calls(&cluster[0], "evalsha") + calls(&cluster[0], "set") > 1
+        });
+        // The waiter takes over from the engine's thread somewhere in between.
+        for round in 0..30 {
+            let name = format!("child {round}");
+            in_child(|| {
+                step(
+                    1,
+                    is(factory.acquire("r", TTL, Wait::No), Status::Contended),
+                )?;
+                let lock = factory.acquire(&name, TTL, Wait::Forever).map_err(|_| 2)?;
+                lock.release().map_err(|_| 3)
+            });
+        }
+        held.release().unwrap();
+        waiter.join().unwrap().unwrap().release().unwrap();
     });
 }

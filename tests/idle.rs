@@ -4,9 +4,9 @@ mod common;
 
 use std::fs;
 
+use common::threads::comes_to_rest;
 use common::{PATIENCE, TTL, child, eventually, occupy};
 use redlock::{Factory, Wait};
-use std::time::{Duration, Instant};
 use testkit::{Cluster, Server};
 
 /// The servers' URLs, handed to a child as its role.
@@ -16,36 +16,6 @@ fn urls(role: &str) -> Vec<String> {
 
 fn run_alone(test: &str, cluster: &Cluster) {
     child::succeeds(child::command(test, &cluster.urls().join(",")));
-}
-
-/// How often the thread of that name has been switched to, so far.
-fn switches(thread: &str) -> u64 {
-    let mut count = 0;
-    for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
-        // A thread may end while it is looked at.
-        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-        if field("Name:").is_some_and(|name| name.trim() == thread) {
-            let number = |text: Option<&str>| text.unwrap().trim().parse::<u64>().unwrap();
-            count += number(field("voluntary_ctxt_switches:"));
-            count += number(field("nonvoluntary_ctxt_switches:"));
-        }
-    }
-    count
-}
-
-/// Waits until nothing has woken the I/O thread for this long.
-fn comes_to_rest(what: &str) {
-    const REST: Duration = Duration::from_secs(2);
-    let mut seen = (switches("redlock-io"), Instant::now());
-    assert!(seen.0 > 0, "there is such a thread");
-    eventually(what, || {
-        let now = switches("redlock-io");
-        if now != seen.0 {
-            seen = (now, Instant::now());
-        }
-        seen.1.elapsed() >= REST
-    });
 }
 
 #[test]

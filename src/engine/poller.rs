@@ -26,6 +26,14 @@ pub(crate) struct Patience {
     pub(crate) until: Nanos,
 }
 
+impl Patience {
+    /// A look, and no wait.
+    pub(crate) const NONE: Patience = Patience {
+        busy_until: 0,
+        until: 0,
+    };
+}
+
 impl Poller {
     pub(super) fn new(poll: Poll) -> Poller {
         Poller {

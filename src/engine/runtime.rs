@@ -21,7 +21,7 @@ use once_cell::sync::OnceCell;
 
 use super::core::{Core, Request};
 use super::operation::Operation;
-use super::poller::Poller;
+use super::poller::{Patience, Poller};
 use super::sync::{Gauge, lock, try_lock};
 use super::ticket::{Outcome, Ticket};
 use crate::clock::{self, MILLISECOND, Nanos};
@@ -39,8 +39,9 @@ const LONELY_CALLS: u32 = 8;
 const SUCCESSION: Nanos = MILLISECOND;
 /// How long a caller drives at most, within one call.
 const CALLER_DRIVES_FOR: Nanos = 5 * MILLISECOND;
-/// How long a caller that does not drive sleeps before it takes over, if it is alone.
+/// How long a caller that does not drive sleeps before it takes over, if it is alone; twice as long before each new try.
 const SLEEPS_FOR: Duration = Duration::from_millis(5);
+const TRIES_TO_TAKE_OVER: u32 = 9;
 /// For how long a caller sleeps that takes over from the background thread, until that stands by.
 const TAKES_OVER_AFTER: Duration = Duration::from_millis(1);
 /// How often the background thread looks whether callers still drive; late answers wait for that long at most.
@@ -333,7 +334,8 @@ impl Runtime {
     /// Carries an operation out and waits for its outcome.
     pub(crate) fn run(&self, operation: Operation, ticket: &Ticket) -> Outcome {
         let outcome = if self.take_wheel() {
-            self.drive_until_done(Some(operation), ticket)
+            self.at_wheel(ticket, || self.drive(operation, ticket))
+                .unwrap_or_else(|| self.wait(ticket))
         } else {
             self.count_lonely_calls();
             self.submit(operation);
@@ -355,18 +357,23 @@ impl Runtime {
         };
     }
 
-    /// Waits for an outcome that the background thread brings, but not for long: then this thread drives, so that it is
-    /// woken by the nodes themselves.
+    /// Waits for an outcome that the background thread brings. If that takes long, this thread drives as soon as it is
+    /// alone, so that it is woken by the nodes themselves.
     fn wait(&self, ticket: &Ticket) -> Outcome {
-        if let Some(outcome) = ticket.wait_for(SLEEPS_FOR) {
-            return outcome;
-        }
-        if self.has_thread_stand_by() {
+        for tries in 0..TRIES_TO_TAKE_OVER {
+            if let Some(outcome) = ticket.wait_for(SLEEPS_FOR * (1 << tries)) {
+                return outcome;
+            }
+            if !self.has_thread_stand_by() {
+                continue;
+            }
             if let Some(outcome) = ticket.wait_for(TAKES_OVER_AFTER) {
                 return outcome;
             }
-            if self.take_wheel() {
-                return self.drive_until_done(None, ticket);
+            if self.take_wheel()
+                && let Some(outcome) = self.at_wheel(ticket, || self.stay(ticket))
+            {
+                return outcome;
             }
         }
         ticket.wait()
@@ -398,20 +405,20 @@ impl Runtime {
         true
     }
 
-    /// Drives for an operation that is to begin now, or, without one, for the one of this ticket, which is under way.
-    fn drive_until_done(&self, operation: Option<Operation>, ticket: &Ticket) -> Outcome {
-        let driven = catch_unwind(AssertUnwindSafe(|| match operation {
-            Some(operation) => self.drive(operation, ticket),
-            None => self.stay(ticket),
-        }));
-        let Ok((outcome, company)) = driven else {
+    /// Drives, and leaves the wheel when `drive` does. Gives the outcome, if it came meanwhile.
+    fn at_wheel(
+        &self,
+        ticket: &Ticket,
+        drive: impl FnOnce() -> (Option<Outcome>, u64),
+    ) -> Option<Outcome> {
+        let Ok((outcome, company)) = catch_unwind(AssertUnwindSafe(drive)) else {
             lock(self.core()).fail_everything();
             self.leave_wheel(true);
             let error = Error::new(Status::Internal, Status::Internal.message());
-            return ticket.take().unwrap_or(Outcome::Failed(error));
+            return Some(ticket.take().unwrap_or(Outcome::Failed(error)));
         };
         self.leave_wheel(company > 0);
-        outcome.unwrap_or_else(|| self.wait(ticket))
+        outcome
     }
 
     /// The outcome, if it came soon enough, and how many others wait for theirs.
@@ -421,7 +428,7 @@ impl Runtime {
         lock(self.core()).submit(Box::new(operation));
         let mut outcome = ticket.take();
         while outcome.is_none() && clock::now() < until {
-            self.turn(&mut poller, until);
+            self.turn(&mut poller, until, Some(ticket));
             outcome = ticket.take();
         }
         (outcome, lock(self.core()).settle())
@@ -433,7 +440,7 @@ impl Runtime {
         let mut poller = lock(&self.poller);
         let mut outcome = ticket.take();
         while outcome.is_none() && self.awaited.get() <= 1 {
-            self.turn(&mut poller, Nanos::MAX);
+            self.turn(&mut poller, Nanos::MAX, Some(ticket));
             outcome = ticket.take();
         }
         (outcome, lock(self.core()).settle())
@@ -457,7 +464,7 @@ impl Runtime {
             let turns = catch_unwind(AssertUnwindSafe(|| {
                 let mut poller = lock(&self.poller);
                 while !self.may_stand_by() {
-                    self.turn(&mut poller, Nanos::MAX);
+                    self.turn(&mut poller, Nanos::MAX, None);
                 }
             }));
             match turns {
@@ -519,8 +526,12 @@ impl Runtime {
     // ---- for the driver ----
 
     /// One turn of the engine, with a wait for sockets at most until `until`. During the wait others may enter the core.
-    fn turn(&self, poller: &mut Poller, until: Nanos) {
-        let patience = lock(self.core()).prepare(until);
+    /// A caller who drives does not wait when its own outcome is there: others' requests can bring it, a close for one.
+    fn turn(&self, poller: &mut Poller, until: Nanos, own: Option<&Ticket>) {
+        let mut patience = lock(self.core()).prepare(until);
+        if own.is_some_and(Ticket::has_outcome) {
+            patience = Patience::NONE;
+        }
         let (polled, looked_at) = poller.wait(patience);
         self.has_waited();
         lock(self.core()).react(polled, &poller.events, looked_at);

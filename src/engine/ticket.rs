@@ -159,6 +159,14 @@ impl Ticket {
         }
     }
 
+    /// Whether the outcome is there to be taken.
+    pub(crate) fn has_outcome(&self) -> bool {
+        match &self.sink {
+            Sink::Caller(slot) => lock(&slot.state).outcome.is_some(),
+            _ => false,
+        }
+    }
+
     /// Takes the outcome if it is there, and otherwise has `waker` called when it comes.
     pub(crate) fn take_or_wake(&self, waker: &Waker) -> Option<Outcome> {
         let Sink::Caller(slot) = &self.sink else {

@@ -8,6 +8,7 @@
 #![allow(dead_code)]
 
 pub mod child;
+pub mod threads;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};

@@ -19,6 +19,7 @@ function parse() {
       "settle-ms": { type: "string", default: "200" },
       "resource-prefix": { type: "string", default: "bench" },
       handshake: { type: "boolean", default: false },
+      option: { type: "string", multiple: true, default: [] },
     },
   });
   if (!values.urls || values.scenario !== "pair") {
@@ -80,7 +81,8 @@ async function shakeHands() {
 }
 
 const options = parse();
-const factory = new Factory(options.urls.split(","));
+const settings = Object.fromEntries(options.option.map((text) => text.split("=", 2)));
+const factory = new Factory(options.urls.split(","), settings);
 const resources = Array.from({ length: Number(options.callers) }, (_, i) => `${options["resource-prefix"]}:node:${i}`);
 for (const resource of resources) await pair(factory, resource);
 if (options.handshake) await shakeHands();

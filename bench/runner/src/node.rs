@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::builds::{self, Places};
 use crate::options::Options;
 use crate::program::Program;
-use crate::scenarios::{Scenario, Target, against, pair};
+use crate::scenarios::{Scenario, Subject, Target, against, pair, plain};
 
 /// The binding as it lies in its sources, on the library that is measured.
 pub fn build(places: &Places) -> Result<Program, String> {
@@ -29,13 +29,19 @@ pub fn build(places: &Places) -> Result<Program, String> {
     })
 }
 
+const DEFAULTS: &str = "node, with fences";
+
 /// One caller, and 64 at once.
 pub fn scenarios(options: &Options) -> [Scenario; 2] {
     let scenario = |name, callers, comparisons| Scenario {
         name,
         subjects: vec![
-            pair(options, "node", callers),
+            plain(pair(options, "node", callers)),
             pair(options, "node-redlock", callers),
+            Subject {
+                label: DEFAULTS,
+                ..pair(options, "node", callers)
+            },
         ],
         comparisons,
     };
@@ -47,6 +53,7 @@ pub fn scenarios(options: &Options) -> [Scenario; 2] {
                 against("p50_us", "node-redlock", Some(Target::AtMost(1.0))),
                 against("p99_us", "node-redlock", None),
                 against("cpu_us_per_pair", "node-redlock", None),
+                against("p50_us", DEFAULTS, None),
             ],
         ),
         scenario(
@@ -56,6 +63,7 @@ pub fn scenarios(options: &Options) -> [Scenario; 2] {
                 against("pairs_per_s", "node-redlock", Some(Target::AtLeast(3.0))),
                 against("p50_us", "node-redlock", None),
                 against("cpu_us_per_pair", "node-redlock", None),
+                against("pairs_per_s", DEFAULTS, None),
             ],
         ),
     ]

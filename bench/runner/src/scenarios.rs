@@ -302,13 +302,16 @@ fn memory(options: &Options) -> Scenario {
     }
 }
 
-/// Ours as the peers are: without fences and guard, which they have not. What those cost has scenarios of its own.
 fn plain_pair(options: &Options, callers: usize) -> Subject {
-    let mut plain = pair(options, "ours", callers);
+    plain(pair(options, "ours", callers))
+}
+
+/// Ours as the peers are: without fences and guard, which they have not. What those cost has scenarios of its own.
+pub fn plain(mut subject: Subject) -> Subject {
     for option in ["fencing=off", "restart_guard=off"] {
-        plain.arguments.extend(words(&["--option", option]));
+        subject.arguments.extend(words(&["--option", option]));
     }
-    plain
+    subject
 }
 
 /// A program in the scenario "pair", under its own name, in every round.
