@@ -11,6 +11,8 @@ export interface FactoryOptions {
   nodeTimeoutMs?: number | "auto";
   /** How long connecting to a node may take. */
   connectTimeoutMs?: number;
+  /** For how many microseconds answers are looked for again and again before a thread sleeps until they come. 0: not at all. */
+  busyPollUs?: number;
   /** The first rest between two attempts at a lock that another holds. */
   retryMinMs?: number;
   /** The longest rest between two attempts at a lock that another holds. */
