@@ -3,7 +3,8 @@
  * One caller writes prebuilt commands to all sockets, polls them from its own thread and returns as soon as a quorum
  * has answered; late answers are drained by the next operation. Nothing is checked, retried or timed out, so no library
  * that does its work and sleeps until an answer comes can be faster by more than the machine's noise. The scenario
- * "spin" asks the kernel again and again instead of sleeping: less wake-up latency for a core that is kept busy. */
+ * "spin" asks the kernel again and again instead of sleeping: less wake-up latency for a core that is kept busy. The
+ * scenario "rested" pauses before each pair, so that it meets servers and processors that have fallen asleep. */
 #define _GNU_SOURCE
 #include "../common/bench.h"
 
@@ -17,6 +18,9 @@
 
 static const char release_script[] =
     "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) else return 0 end";
+/* How long "rested" pauses, in us. */
+#define REST_US 30000
+
 static const char token[] = "0123456789abcdef0123456789abcdef01234567";
 
 struct node {
@@ -32,6 +36,7 @@ struct floor_state {
   size_t quorum;
   int epoll;
   int patience; /* epoll_wait's timeout: -1 sleeps, 0 spins */
+  bool rests;
   char acquire[512];
   size_t acquire_length;
   char release[512];
@@ -59,6 +64,7 @@ static void prepare(struct floor_state *state, const struct bench_args *args) {
   state->node_count = args->node_count;
   state->quorum = args->node_count / 2 + 1;
   state->patience = strcmp(args->scenario, "spin") == 0 ? 0 : -1;
+  state->rests = strcmp(args->scenario, "rested") == 0;
   state->epoll = epoll_create1(EPOLL_CLOEXEC);
   for (size_t i = 0; i < args->node_count; i++) {
     struct node *node = &state->nodes[i];
@@ -134,6 +140,10 @@ static void measure(struct floor_state *state, const struct bench_window *window
       started = true;
       cpu = bench_cpu_us();
     }
+    if (state->rests) {
+      usleep(REST_US);
+      begun = bench_now_ns();
+    }
     bool good = pair(state);
     uint64_t done = bench_now_ns();
     if (done >= window->start) {
@@ -151,9 +161,10 @@ int main(int argc, char **argv) {
   struct bench_args args;
   struct bench_result result = {0};
   bench_args_parse(&args, argc, argv);
-  bool known = strcmp(args.scenario, "pair") == 0 || strcmp(args.scenario, "spin") == 0;
+  bool known =
+      strcmp(args.scenario, "pair") == 0 || strcmp(args.scenario, "spin") == 0 || strcmp(args.scenario, "rested") == 0;
   if (!known || args.callers != 1) {
-    fputs("the floor knows the scenarios pair and spin, with one caller\n", stderr);
+    fputs("the floor knows the scenarios pair, spin and rested, with one caller\n", stderr);
     return 2;
   }
   prepare(&state, &args);

@@ -8,6 +8,9 @@ const PEERS: [&str; 3] = ["redsync", "node-redlock", "redisson"];
 /// Ours without the queue, beside ours with it.
 const UNFAIR: &str = "ours, fair=off";
 
+/// A pair of the floor, after a rest: two round trips to servers that sleep, as a hand-over's are.
+const RESTED: &str = "floor, rested";
+
 /// Processes that want the lock at the same time.
 const PROCESSES: usize = 16;
 
@@ -32,6 +35,11 @@ fn hand_over(options: &Options) -> Scenario {
         let least = Runs::HandOver { least: 1 };
         contended(options, peer, "handover", least)
     }));
+    subjects.push(Subject {
+        label: RESTED,
+        arguments: words(&["--scenario", "rested"]),
+        ..pair(options, "floor", 1)
+    });
     Scenario {
         name: "hand-over",
         subjects,
@@ -40,6 +48,7 @@ fn hand_over(options: &Options) -> Scenario {
             limit("p99_us", 2000.0, Target::AtMost(1.0)),
             against("p50_us", "redsync", Some(Target::AtMost(0.02))),
             against("p50_us", "redisson", Some(Target::AtMost(0.1))),
+            against("p50_us", RESTED, None),
             against("p50_us", "node-redlock", None),
             against("p50_us", UNFAIR, None),
             against("p99_us", "redsync", None),
