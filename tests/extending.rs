@@ -21,9 +21,13 @@ fn lock(cluster: &Cluster, factory: &Factory) -> Lock {
 }
 
 fn through_proxies(cluster: &Cluster) -> (Vec<Proxy>, Factory) {
+    through_proxies_with(cluster, "1000")
+}
+
+fn through_proxies_with(cluster: &Cluster, node_timeout_ms: &str) -> (Vec<Proxy>, Factory) {
     let proxies: Vec<Proxy> = cluster.iter().map(Proxy::to).collect();
     let urls: Vec<String> = proxies.iter().map(Proxy::url).collect();
-    let options = common::options_with(&[("node_timeout_ms", "1000")]);
+    let options = common::options_with(&[("node_timeout_ms", node_timeout_ms)]);
     let factory = Factory::with_options(&urls, &options).unwrap();
     common::all_connected(&factory);
     (proxies, factory)
@@ -137,14 +141,18 @@ fn an_extension_to_a_shorter_ttl_that_fails_halfway_shortens_the_validity() {
 #[test]
 fn of_two_extensions_under_way_the_earlier_one_does_not_outbid_the_later() {
     let cluster = Cluster::start(3);
-    let (proxies, factory) = through_proxies(&cluster);
+    let (proxies, factory) = through_proxies_with(&cluster, common::NEVER);
     let lock = lock(&cluster, &factory);
     set_all(&proxies, Fault::Hold);
+    let held = || proxies.iter().map(Proxy::held).collect::<Vec<_>>();
     let mut long = lock.extend_async(TTL);
+    eventually("all proxies to hold the first", || !held().contains(&0));
+    let first = held();
     let mut short = lock.extend_async(SHORT);
+    eventually("all proxies to hold the second", || {
+        held().iter().zip(&first).all(|(now, first)| now > first)
+    });
     assert!(common::is_pending(&mut long) && common::is_pending(&mut short));
-    // Behind both of them; once the engine has answered, it has sent them.
-    factory.check().unwrap();
     // The nodes carry out both, but only the answer to the first comes back: `:1\r\n`.
     set_all(&proxies, Fault::CutAfter(4));
     common::block_on(long).unwrap();

@@ -1,6 +1,7 @@
 """Many processes of several languages take turns at one lock, while masters hang now and then.
 
-For how long says ACROSS_SECONDS, once without `fair` and once with it; by how many processes of each language, ACROSS_EACH.
+For how long says ACROSS_SECONDS, once without `fair` and once with it; by how many processes of each language, ACROSS_EACH;
+how many seconds lie between two masters that hang, ACROSS_EVERY.
 It prints how long they waited: with `fair`, the longest wait is not much more than a cycle, in which each has a turn.
 """
 
@@ -22,6 +23,8 @@ SECONDS = float(os.environ.get("ACROSS_SECONDS", "10"))
 PROGRAMS = [program for program in programs("ACROSS_LANGUAGES") if program.name in {"c", "go", "node", "python"}]
 #: How many processes of each.
 EACH = int(os.environ.get("ACROSS_EACH", "4"))
+#: How long no master hangs in between.
+EVERY = float(os.environ.get("ACROSS_EVERY", "0.3"))
 #: Patient with a busy machine, but not as long as a master hangs.
 SETTINGS = {"node_timeout_ms": "1000", "connect_timeout_ms": "20000"}
 
@@ -65,7 +68,7 @@ def disturb(masters: Masters, over: threading.Event) -> None:
         os.kill(pid, signal.SIGSTOP)
         over.wait(random.uniform(0.1, 1.5))
         os.kill(pid, signal.SIGCONT)
-        over.wait(random.uniform(0.1, 0.5))
+        over.wait(random.uniform(0.3 * EVERY, 1.7 * EVERY))
 
 
 def test_processes_of_several_languages_take_turns(

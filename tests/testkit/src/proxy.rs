@@ -5,7 +5,7 @@ mod pump;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -54,6 +54,8 @@ struct Shared {
     state: Mutex<State>,
     /// Told of every change of the fault, and of the end.
     changed: Condvar,
+    /// Bytes of requests that have come and not gone on.
+    held: AtomicUsize,
 }
 
 struct State {
@@ -97,6 +99,7 @@ impl Proxy {
             listener,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            held: AtomicUsize::new(0),
         });
         let acceptor = std::thread::Builder::new()
             .name("testkit-proxy".into())
@@ -161,6 +164,11 @@ impl Proxy {
     /// How many connections have been accepted so far.
     pub fn accepted(&self) -> usize {
         self.shared.state().accepted
+    }
+
+    /// How many bytes of requests it has got and not yet passed on. What it holds goes on as one piece.
+    pub fn held(&self) -> usize {
+        self.shared.held.load(Ordering::SeqCst)
     }
 
     /// How many connections are open now.

@@ -44,8 +44,8 @@ pub(super) fn start(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     for &way in ways {
         let (sender, parcels) = channel();
         spawn({
-            let connection = Arc::clone(connection);
-            move || read(&connection, way, &sender)
+            let (shared, connection) = (Arc::clone(shared), Arc::clone(connection));
+            move || read(&shared, &connection, way, &sender)
         });
         let mut writer = Writer {
             shared: Arc::clone(shared),
@@ -75,7 +75,7 @@ fn spawn(work: impl FnOnce() + Send + 'static) {
 }
 
 /// Reads all that comes one way, to the end.
-fn read(connection: &Connection, way: Way, parcels: &Sender<Parcel>) {
+fn read(shared: &Shared, connection: &Connection, way: Way, parcels: &Sender<Parcel>) {
     let Some(mut source) = source(connection, way) else {
         return;
     };
@@ -91,6 +91,9 @@ fn read(connection: &Connection, way: Way, parcels: &Sender<Parcel>) {
             bytes: buffer[..length].to_vec(),
             sent: Instant::now(),
         };
+        if way == Way::Request {
+            shared.held.fetch_add(length, Ordering::SeqCst);
+        }
         if parcels.send(parcel).is_err() || length == 0 {
             return;
         }
@@ -125,9 +128,21 @@ struct Writer {
 impl Writer {
     /// Delivers what it gets, until the sender's end has been passed on (true) or the connection must be cut (false).
     fn run(&mut self, parcels: &Receiver<Parcel>) -> bool {
-        while let Ok(parcel) = parcels.recv() {
-            let last = parcel.bytes.is_empty();
-            let delivered = match self.verdict(&parcel) {
+        while let Ok(mut parcel) = parcels.recv() {
+            let verdict = self.verdict(&parcel);
+            let mut last = parcel.bytes.is_empty();
+            if matches!(verdict, Verdict::Deliver) && !last && self.way == Way::Request {
+                last = self.add_waiting(&mut parcel, parcels);
+            }
+            if self.way == Way::Request {
+                self.shared
+                    .held
+                    .fetch_sub(parcel.bytes.len(), Ordering::SeqCst);
+            }
+            let delivered = match verdict {
+                Verdict::Deliver if last && !parcel.bytes.is_empty() => {
+                    self.deliver(&parcel.bytes) && self.deliver(&[])
+                }
                 Verdict::Deliver => self.deliver(&parcel.bytes),
                 Verdict::Swallow => !last || self.connection.server.is_some(),
                 Verdict::Cut(length) => {
@@ -140,6 +155,21 @@ impl Writer {
             if !delivered || last {
                 return delivered;
             }
+        }
+        false
+    }
+
+    /// Adds what has come since, unless each parcel has a delay of its own: a server shall get at once what was held up
+    /// together. Gives whether the sender has closed its side meanwhile.
+    fn add_waiting(&self, parcel: &mut Parcel, parcels: &Receiver<Parcel>) -> bool {
+        if matches!(self.shared.state().fault, Fault::Delay { .. }) {
+            return false;
+        }
+        while let Ok(next) = parcels.try_recv() {
+            if next.bytes.is_empty() {
+                return true;
+            }
+            parcel.bytes.extend(next.bytes);
         }
         false
     }
