@@ -11,13 +11,11 @@ use testkit::Cluster;
 
 /// Runs the test again in a process of its own, where nobody else uses the engine, with these nodes.
 fn alone(test: &str) -> Option<Factory> {
-    let Some(urls) = child::role() else {
-        let cluster = Cluster::start(3);
-        child::succeeds(child::command(test, &cluster.urls().join(",")));
+    let Some(role) = child::role() else {
+        child::run_alone(test, &Cluster::start(3));
         return None;
     };
-    let urls: Vec<_> = urls.split(',').collect();
-    let factory = Factory::with_options(&urls, &common::options()).unwrap();
+    let factory = Factory::with_options(&child::urls(&role), &common::options()).unwrap();
     common::all_connected(&factory);
     Some(factory)
 }

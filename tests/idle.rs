@@ -4,19 +4,11 @@ mod common;
 
 use std::fs;
 
+use common::child::{run_alone, urls};
 use common::threads::comes_to_rest;
 use common::{PATIENCE, TTL, child, eventually, occupy};
 use redlock::{Factory, Wait};
 use testkit::{Cluster, Server};
-
-/// The servers' URLs, handed to a child as its role.
-fn urls(role: &str) -> Vec<String> {
-    role.split(',').map(str::to_owned).collect()
-}
-
-fn run_alone(test: &str, cluster: &Cluster) {
-    child::succeeds(child::command(test, &cluster.urls().join(",")));
-}
 
 #[test]
 fn an_idle_process_is_never_woken() {

@@ -426,21 +426,27 @@ impl Runtime {
         let until = clock::now() + CALLER_DRIVES_FOR;
         let mut poller = lock(&self.poller);
         lock(self.core()).submit(Box::new(operation));
-        let mut outcome = ticket.take();
-        while outcome.is_none() && clock::now() < until {
-            self.turn(&mut poller, until, Some(ticket));
-            outcome = ticket.take();
-        }
-        (outcome, lock(self.core()).settle())
+        self.turns(&mut poller, until, ticket, || clock::now() < until)
     }
 
     /// The outcome, if it came before there was company, and how many others wait for theirs.
     fn stay(&self, ticket: &Ticket) -> (Option<Outcome>, u64) {
         lock(&self.mailbox).stays = true;
         let mut poller = lock(&self.poller);
+        self.turns(&mut poller, Nanos::MAX, ticket, || self.awaited.get() <= 1)
+    }
+
+    /// Turns until the ticket's outcome is there, and while `goes_on`.
+    fn turns(
+        &self,
+        poller: &mut Poller,
+        until: Nanos,
+        ticket: &Ticket,
+        goes_on: impl Fn() -> bool,
+    ) -> (Option<Outcome>, u64) {
         let mut outcome = ticket.take();
-        while outcome.is_none() && self.awaited.get() <= 1 {
-            self.turn(&mut poller, Nanos::MAX, Some(ticket));
+        while outcome.is_none() && goes_on() {
+            self.turn(poller, until, Some(ticket));
             outcome = ticket.take();
         }
         (outcome, lock(self.core()).settle())

@@ -3,7 +3,8 @@
 
 use crate::clock::Nanos;
 
-/// Decides before each wait, by how the waits before it went. #[derive(Debug)]
+/// Decides before each wait, by how the waits before it went.
+#[derive(Debug)]
 pub(crate) struct BusyPoll {
     /// Until when the present wait is busy; 0 if it is not.
     until: Nanos,

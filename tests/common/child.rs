@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::process::{Command, Output};
 
+use testkit::Cluster;
+
 const ROLE: &str = "REDLOCK_TEST_ROLE";
 
 /// The role that this process was started in; `None` in the test itself.
@@ -44,6 +46,17 @@ pub fn succeeds(mut command: Command) {
         output.status,
         said(&output)
     );
+}
+
+/// Runs the named test again with the servers' URLs as its role, and fails if it does: for tests that need a process of
+/// their own.
+pub fn run_alone(test: &str, cluster: &Cluster) {
+    succeeds(command(test, &cluster.urls().join(",")));
+}
+
+/// The servers' URLs in the role that [`run_alone`] gives.
+pub fn urls(role: &str) -> Vec<String> {
+    role.split(',').map(str::to_owned).collect()
 }
 
 /// All that it wrote.
