@@ -383,7 +383,17 @@ fn without_fencing_a_lock_is_a_plain_key_and_has_no_fence() {
     assert_eq!(server.command(&["DBSIZE"]).integer(), 1);
 }
 
-const BALLOT: &str = "{r}:redlock:ballot";
+/// The key of the highest ballots, and in there the cells of the resources r and s.
+const BALLOTS: &str = "{}:redlock:ballots";
+const CELLS: [&str; 2] = ["7893", "3828"];
+
+/// The highest ballot that the server has accepted for r.
+fn highest(server: &Server) -> Option<u64> {
+    match server.command(&["ZSCORE", BALLOTS, CELLS[0]]) {
+        Reply::Nil => None,
+        score => Some(score.text().parse().unwrap()),
+    }
+}
 
 #[test]
 fn a_fence_is_remembered_for_a_day_after_the_last_grant() {
@@ -392,11 +402,11 @@ fn a_fence_is_remembered_for_a_day_after_the_last_grant() {
     let factory = client(&[server.url()], &[]);
     for _ in 0..2 {
         let fence = take_fence(&factory);
-        assert_eq!(server.command(&["GET", BALLOT]).text(), fence.to_string());
-        let left = server.command(&["PTTL", BALLOT]).integer();
+        assert_eq!(highest(&server), Some(fence));
+        let left = server.command(&["PTTL", BALLOTS]).integer();
         assert!((DAY_MS - 3_600_000..=DAY_MS).contains(&left), "{left}");
         // The next grant makes it a day again.
-        server.command(&["PEXPIRE", BALLOT, "1000000"]).ok();
+        server.command(&["PEXPIRE", BALLOTS, "1000000"]).ok();
     }
 }
 
@@ -436,7 +446,9 @@ fn resources_that_were_used_once_leave_nothing_behind_after_the_retention() {
             }
         }
     }
-    assert!(common::calls(&server, "evalsha") >= 2 * MANY);
+    assert!(common::calls(&server, "set") >= MANY);
+    let cells = server.command(&["ZCARD", BALLOTS]).integer();
+    assert!(cells <= (1 << 14) + 1, "{cells} highest ballots");
     eventually("all keys to be gone", || {
         server.command(&["DBSIZE"]).integer() == 0
     });
@@ -468,20 +480,33 @@ fn fences_rise_also_when_nodes_have_forgotten_them() {
 mod node {
     use super::*;
 
-    const ACQUIRE: &str = include_str!("../src/scripts/acquire.lua");
-    const ACQUIRE_MANY: &str = include_str!("../src/scripts/acquire_many.lua");
+    /// A script with the function that it calls.
+    macro_rules! script {
+        ($name:literal) => {
+            concat!(
+                include_str!("../src/scripts/accept.lua"),
+                include_str!(concat!("../src/scripts/", $name))
+            )
+        };
+    }
+    const ACQUIRE: &str = script!("acquire.lua");
+    const ACQUIRE_MANY: &str = script!("acquire_many.lua");
+    const BALLOTS_APART: &str = script!("ballots.lua");
+    const RETENTION: &str = "100000";
 
     fn ask(server: &Server, script: &str, token: &str, ballot: u64) -> Reply {
-        let ballot = ballot.to_string();
-        let reply = if script == ACQUIRE {
-            let words = ["EVAL", script, "2", "r", BALLOT, token, "20000", &ballot];
-            server.command(&[&words[..], &["100000"]].concat())
-        } else {
-            let keys = ["4", "r", "s", BALLOT, "{s}:redlock:ballot"];
-            let words = [&["EVAL", script][..], &keys, &[token, "20000", &ballot]].concat();
-            server.command(&[&words[..], &["100000"]].concat())
+        let (keys, cells): (&[_], &[_]) = match script == ACQUIRE {
+            true => (&["2", "r", BALLOTS], &CELLS[..1]),
+            false => (&["3", "r", "s", BALLOTS], &CELLS),
         };
-        reply.ok()
+        let arguments = [token, "20000", &ballot.to_string(), RETENTION];
+        let words = [&["EVAL", script], keys, &arguments, cells].concat();
+        server.command(&words).ok()
+    }
+
+    fn accepted(server: &Server, ballot: u64) {
+        let ballot = ballot.to_string();
+        server.command(&["ZADD", BALLOTS, &ballot, CELLS[0]]).ok();
     }
 
     fn now(server: &Server) -> u64 {
@@ -523,10 +548,10 @@ mod node {
             let needed = ask("two", ballot - 1);
             assert!(needed > ballot.cast_signed());
             assert_eq!(server.command(&["GET", "r"]).text(), "two");
-            assert_eq!(server.command(&["GET", BALLOT]).text(), ballot.to_string());
+            assert_eq!(highest(server), Some(ballot));
             // The same attempt proposes again, and is heard.
             assert_eq!(ask("two", needed.cast_unsigned()), 0);
-            assert_eq!(server.command(&["GET", BALLOT]).text(), needed.to_string());
+            assert_eq!(highest(server), Some(needed.cast_unsigned()));
         });
     }
 
@@ -536,7 +561,7 @@ mod node {
             for wild in [1, now(server) - 3_600_000_000, now(server) + 3_600_000_000] {
                 let needed = ask("wild", wild).cast_unsigned();
                 assert!(needed.abs_diff(now(server)) < 60_000_000, "{needed}");
-                assert_eq!(server.command(&["EXISTS", BALLOT]).integer(), 0);
+                assert_eq!(highest(server), None);
                 free(server);
             }
             assert_eq!(ask("sane", now(server)), 0);
@@ -548,13 +573,111 @@ mod node {
     fn a_ballot_ahead_of_the_clock_is_only_exceeded_by_one() {
         with_each(|server, ask| {
             let ahead = now(server) + 3_600_000_000;
-            server.command(&["SET", BALLOT, &ahead.to_string()]).ok();
+            accepted(server, ahead);
             assert_eq!(ask("low", now(server)), ahead.cast_signed() + 1);
             free(server);
             assert_eq!(ask("wild", ahead + 2), ahead.cast_signed() + 1);
             free(server);
             assert_eq!(ask("next", ahead + 1), 0);
         });
+    }
+
+    /// What the script says to ballots for these cells: one number for all, or one for each.
+    fn ask_apart(server: &Server, ballots: &[(u64, &str)]) -> Vec<i64> {
+        let numbers = || ballots.iter().map(|it| it.0);
+        let [lowest, highest] =
+            [numbers().min(), numbers().max()].map(|it| it.unwrap().to_string());
+        let mut words = ["EVAL", BALLOTS_APART, "1", BALLOTS, RETENTION]
+            .map(str::to_owned)
+            .to_vec();
+        words.extend([lowest, highest]);
+        words.extend(
+            ballots
+                .iter()
+                .flat_map(|(ballot, cell)| [ballot.to_string(), cell.to_string()]),
+        );
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        match server.command(&words).ok() {
+            Reply::Array(each) => each.iter().map(Reply::integer).collect(),
+            all => vec![all.integer()],
+        }
+    }
+
+    fn least(ballot: u64) -> std::ops::RangeInclusive<i64> {
+        ballot.cast_signed() + 1..=ballot.cast_signed() + 60_000_000
+    }
+
+    #[test]
+    fn ballots_apart_are_accepted_together() {
+        let server = Server::builder().start();
+        let ballot = now(&server);
+        // More than Redis keeps in a list; and two of one cell.
+        let cells: Vec<_> = (0..200).map(|cell| cell.to_string()).collect();
+        let mut ballots: Vec<_> = (ballot..).zip(cells.iter().map(String::as_str)).collect();
+        ballots.push((ballot + 200, "0"));
+        assert_eq!(ask_apart(&server, &ballots), [0]);
+        let left = server.command(&["PTTL", BALLOTS]).integer();
+        assert!((1..=100_000).contains(&left), "{left}");
+        assert_eq!(
+            server.command(&["ZSCORE", BALLOTS, "0"]).text(),
+            (ballot + 200).to_string()
+        );
+    }
+
+    #[test]
+    fn a_ballot_apart_that_is_too_low_is_told_so_and_the_others_are_accepted() {
+        let server = Server::builder().start();
+        let ballot = now(&server);
+        accepted(&server, ballot + 5);
+        let answers = ask_apart(
+            &server,
+            &[(ballot, "1"), (ballot + 1, CELLS[0]), (ballot + 2, "2")],
+        );
+        assert_eq!([answers[0], answers[2]], [0, 0]);
+        assert!(least(ballot + 5).contains(&answers[1]), "{answers:?}");
+        assert_eq!(highest(&server), Some(ballot + 5));
+        // In the wrong order the lower one of two in a cell is too low.
+        let answers = ask_apart(&server, &[(ballot + 7, "1"), (ballot + 6, "1")]);
+        assert_eq!(answers[0], 0);
+        assert!(least(ballot + 7).contains(&answers[1]), "{answers:?}");
+    }
+
+    /// Whose ballot it was that is there already, nobody knows: it may not count, and so none of them.
+    #[test]
+    fn a_ballot_apart_that_is_there_already_is_not_accepted() {
+        let server = Server::builder().start();
+        let ballot = now(&server);
+        accepted(&server, ballot);
+        let answers = ask_apart(&server, &[(ballot, CELLS[0])]);
+        assert!(least(ballot).contains(&answers[0]), "{answers:?}");
+        let answers = ask_apart(&server, &[(ballot, CELLS[0]), (ballot, "1")]);
+        assert!(
+            answers.iter().all(|it| least(ballot).contains(it)),
+            "{answers:?}"
+        );
+    }
+
+    #[test]
+    fn wild_ballots_apart_are_not_accepted_and_change_nothing() {
+        let server = Server::builder().start();
+        for wild in [
+            1,
+            now(&server) - 3_600_000_000,
+            now(&server) + 3_600_000_000,
+        ] {
+            let sane = now(&server);
+            let answers = ask_apart(&server, &[(wild, CELLS[0]), (sane, "1")]);
+            assert!(least(sane - 1).contains(&answers[0]), "{answers:?}");
+            assert_eq!(answers[1], 0);
+            assert_eq!(highest(&server), None);
+        }
+        // Where the clock was set back, they go on by single steps.
+        let ahead = now(&server) + 3_600_000_000;
+        accepted(&server, ahead);
+        let answers = ask_apart(&server, &[(ahead + 2, CELLS[0])]);
+        assert_eq!(answers, [ahead.cast_signed() + 1]);
+        assert_eq!(ask_apart(&server, &[(ahead + 1, CELLS[0])]), [0]);
+        assert_eq!(highest(&server), Some(ahead + 1));
     }
 
     #[test]
@@ -567,7 +690,7 @@ mod node {
             // One that never runs out.
             server.command(&["PERSIST", "r"]).ok();
             assert_eq!(ask("one", now(server)), -1);
-            assert_eq!(server.command(&["EXISTS", BALLOT]).integer(), 0);
+            assert_eq!(highest(server), None);
         });
     }
 }

@@ -196,8 +196,8 @@ fn a_password_of_the_default_user() {
 /// The least that a user needs.
 #[test]
 fn a_user_with_few_permissions() {
-    let rules = "alice on >secret ~app:* ~{app:* +hello +auth +client|setname +info +ping +script|load +set +get +del \
-                 +pexpire +pttl +time +exists +evalsha +eval";
+    let rules = "alice on >secret ~app:* ~{app:* ~{}:redlock:ballots +hello +auth +client|setname +info +ping +script|load +set +get +del \
+                 +pexpire +pttl +time +exists +zadd +zscore +zmscore +evalsha +eval";
     // Redis 6.2 can't allow single subcommands of a command that is denied.
     let rules = match testkit::server_version().starts_with("6.") {
         true => rules

@@ -266,6 +266,12 @@ impl Operation {
     /// What each node is asked.
     pub(crate) fn question(&self) -> Question {
         match self.task {
+            Task::Acquire {
+                ttl_ms,
+                ballot,
+                rounds: 2..,
+                ..
+            } => Question::AcquireAgain { ttl_ms, ballot },
             Task::Acquire { ttl_ms, ballot, .. } => Question::Acquire { ttl_ms, ballot },
             // Without a ballot: the lock has its fence. With that a node that lost the lock, but remembers the fence,
             // would take this for a message that came twice.

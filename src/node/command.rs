@@ -11,6 +11,8 @@ use crate::logic::quorum::Vote;
 pub(crate) enum Question {
     /// Take the lock for this owner, for `ttl_ms`, if it is free; with a ballot, 0 for none.
     Acquire { ttl_ms: u64, ballot: u64 },
+    /// The same with another ballot; the lock may be this owner's already.
+    AcquireAgain { ttl_ms: u64, ballot: u64 },
     /// The same, and join the queue if it is not free, as this waiter that arrived then (us since 1970).
     AcquireOrWait {
         ttl_ms: u64,
@@ -57,6 +59,16 @@ pub(crate) enum Answer {
     Error(Box<str>),
 }
 
+impl Answer {
+    /// What an error means to which nothing else is known.
+    pub(crate) fn of_error(text: &[u8]) -> Answer {
+        match text.starts_with(b"NOSCRIPT") {
+            true => Answer::NoScript,
+            false => Answer::Error(String::from_utf8_lossy(text).into_owned().into()),
+        }
+    }
+}
+
 /// A script, and the digest under which the server keeps it.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
@@ -70,6 +82,10 @@ pub(crate) struct Script {
 /// address, the digests are unknown: the server says NOSCRIPT instead of voting, before it has been judged anew.
 #[derive(Clone, Debug)]
 pub(crate) struct Scripts {
+    /// Accepts the ballots of locks that are taken by SET; the others have them in their own scripts. Only where it was
+    /// loaded: a user who may not use scripts would have the lock by then, and could not give it back.
+    pub(crate) ballots: Script,
+    pub(crate) accept_apart: bool,
     pub(crate) acquire: Script,
     pub(crate) acquire_many: Script,
     pub(crate) acquire_or_wait: Script,
@@ -84,7 +100,7 @@ pub(crate) struct Scripts {
     /// Does nothing. That the server has it says that this boot has lasted long enough to vote.
     pub(crate) witness: Script,
     /// What the scripts are told of it, and in decimal, of the time that a called waiter has.
-    ballot_retention_ms: u64,
+    retention_ms: String,
     grace_ms: String,
 }
 
@@ -118,14 +134,19 @@ impl Scripts {
         let of_boot = |text: &str| Script::of_boot(text, run_id);
         let with_promote =
             |text: &str| of_boot(&format!("{}{text}", include_str!("../scripts/promote.lua")));
+        let with_accept = |text: &str| format!("{}{text}", include_str!("../scripts/accept.lua"));
         let witness = format!(
             "-- redlock: has run for {} ms or was vouched for\nreturn 1\n",
             terms.max_ttl_ms
         );
         Scripts {
-            acquire: of_boot(include_str!("../scripts/acquire.lua")),
-            acquire_many: of_boot(include_str!("../scripts/acquire_many.lua")),
-            acquire_or_wait: with_promote(include_str!("../scripts/acquire_waiting.lua")),
+            ballots: of_boot(&with_accept(include_str!("../scripts/ballots.lua"))),
+            accept_apart: false,
+            acquire: of_boot(&with_accept(include_str!("../scripts/acquire.lua"))),
+            acquire_many: of_boot(&with_accept(include_str!("../scripts/acquire_many.lua"))),
+            acquire_or_wait: with_promote(&with_accept(include_str!(
+                "../scripts/acquire_waiting.lua"
+            ))),
             step_back: with_promote(include_str!("../scripts/step_back.lua")),
             leave: with_promote(include_str!("../scripts/leave.lua")),
             release: with_promote(include_str!("../scripts/release.lua")),
@@ -134,14 +155,38 @@ impl Scripts {
             extend_many: of_boot(include_str!("../scripts/extend_many.lua")),
             witness: of_boot(&witness),
             channel: terms.channel,
-            ballot_retention_ms: terms.ballot_retention_ms,
+            retention_ms: terms.ballot_retention_ms.to_string(),
             grace_ms: terms.fair_grace_ms.to_string(),
         }
     }
 
+    /// For how long a ballot is remembered, in ms and decimal.
+    pub(crate) fn retention(&self) -> &[u8] {
+        self.retention_ms.as_bytes()
+    }
+
+    /// The ballot, if this question is written as a SET and the ballot has to be accepted behind it.
+    pub(crate) fn ballot_apart(
+        &self,
+        question: Question,
+        target: &Target,
+        form: Form,
+    ) -> Option<u64> {
+        match question {
+            Question::Acquire {
+                ballot: ballot @ 1..,
+                ..
+            } if self.accept_apart && form == Form::Brief && target.names().len() == 1 => {
+                Some(ballot)
+            }
+            _ => None,
+        }
+    }
+
     /// Those that a new connection loads.
-    pub(crate) fn to_load(&self) -> [&str; 9] {
+    pub(crate) fn to_load(&self) -> [&str; 10] {
         [
+            &self.ballots.text,
             &self.acquire_or_wait.text,
             &self.step_back.text,
             &self.leave.text,
@@ -183,14 +228,15 @@ impl Question {
         };
         match self {
             Question::Acquire { ttl_ms, ballot: 0 } if !many => call.set(ttl_ms),
-            Question::Acquire { ttl_ms, ballot } => {
-                let script = match many {
-                    true => &scripts.acquire_many,
-                    false => &scripts.acquire,
-                };
-                call.acquire(script, ttl_ms, ballot, scripts.ballot_retention_ms);
+            Question::Acquire { ttl_ms, .. }
+                if scripts.ballot_apart(self, target, form).is_some() =>
+            {
+                call.set(ttl_ms);
             }
-            Question::Release if many => call.script(&scripts.release_many, false, &[]),
+            Question::Acquire { ttl_ms, ballot } | Question::AcquireAgain { ttl_ms, ballot } => {
+                call.acquire(scripts, ttl_ms, ballot);
+            }
+            Question::Release if many => call.script(&scripts.release_many, &[]),
             Question::Release => call.release(scripts),
             Question::AcquireOrWait {
                 ttl_ms,
@@ -206,7 +252,7 @@ impl Question {
                     false => &scripts.extend,
                 };
                 let mut digits = [0; 20];
-                call.script(script, false, &[resp::decimal(ttl_ms, &mut digits)]);
+                call.script(script, &[resp::decimal(ttl_ms, &mut digits)]);
             }
             Question::IsFree => call.exists(),
             Question::Identify | Question::KeepWitness | Question::Learn { .. } => {
@@ -219,7 +265,7 @@ impl Question {
     pub(crate) fn write_about_server(self, out: &mut Vec<u8>, scripts: &Scripts) {
         let script = match self {
             Question::KeepWitness => &scripts.witness,
-            Question::Learn { many: false } => &scripts.acquire,
+            Question::Learn { many: false } => &scripts.ballots,
             Question::Learn { many: true } => &scripts.acquire_many,
             _ => return resp::write_command(out, &[b"INFO", b"server"]),
         };
@@ -234,9 +280,11 @@ impl Question {
             (Acquire { .. }, Reply::Status(b"OK")) => Answer::Vote(Vote::Yes),
             (Acquire { .. }, Reply::Nil) => Answer::Vote(Vote::No),
             // The scripts.
-            (Acquire { .. }, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
-            (Acquire { .. }, Reply::Integer(least @ 1..)) => Answer::NeedsBallot(least as u64),
-            (Acquire { .. }, Reply::Integer(_)) => Answer::Vote(Vote::No),
+            (Acquire { .. } | AcquireAgain { .. }, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
+            (Acquire { .. } | AcquireAgain { .. }, Reply::Integer(least @ 1..)) => {
+                Answer::NeedsBallot(least as u64)
+            }
+            (Acquire { .. } | AcquireAgain { .. }, Reply::Integer(_)) => Answer::Vote(Vote::No),
             (AcquireOrWait { .. }, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
             (AcquireOrWait { .. }, Reply::Integer(least @ 1..)) => {
                 Answer::NeedsBallot(least as u64)
@@ -253,12 +301,9 @@ impl Question {
             (IsFree, Reply::Integer(_)) => Answer::Vote(Vote::No),
             (Identify, Reply::Bulk(info)) => Answer::Boot(run_id(info).into()),
             (KeepWitness | Learn { .. }, Reply::Bulk(_)) => Answer::Done,
-            (_, Reply::Error(text)) if text.starts_with(b"NOSCRIPT") => Answer::NoScript,
             // The key is there, as some other library's hash or list: taken, and certainly not ours.
             (_, Reply::Error(text)) if is_wrong_type(text) => Answer::Vote(Vote::No),
-            (_, Reply::Error(text)) => {
-                Answer::Error(String::from_utf8_lossy(text).into_owned().into())
-            }
+            (_, Reply::Error(text)) => Answer::of_error(text),
             (_, other) => Answer::Error(format!("unexpected reply {other:?}").into()),
         }
     }
@@ -308,18 +353,31 @@ impl Call<'_> {
         }
     }
 
-    fn acquire(&mut self, script: &Script, ttl_ms: u64, ballot: u64, retention_ms: u64) {
-        let (mut ttl, mut number, mut retention) = ([0; 20], [0; 20], [0; 20]);
-        let ballot: &[u8] = match ballot {
-            0 => b"",
-            ballot => resp::decimal(ballot, &mut number),
-        };
-        let arguments = [
+    fn acquire(&mut self, scripts: &Scripts, ttl_ms: u64, ballot: u64) {
+        let (mut ttl, mut number) = ([0; 20], [0; 20]);
+        let (ttl, ballot) = (
             resp::decimal(ttl_ms, &mut ttl),
-            ballot,
-            resp::decimal(retention_ms, &mut retention),
-        ];
-        self.script(script, !ballot.is_empty(), &arguments);
+            ballot_word(ballot, &mut number),
+        );
+        let (locks, fenced) = (self.target.names().len(), !ballot.is_empty());
+        let script = match locks {
+            1 => &scripts.acquire,
+            _ => &scripts.acquire_many,
+        };
+        self.begin(script, (locks + usize::from(fenced), 4 + locks));
+        for key in self.target.locks() {
+            resp::write_word(self.out, &key);
+        }
+        if fenced {
+            resp::write_word(self.out, &self.target.ballots());
+        }
+        for word in [self.token, ttl, ballot, scripts.retention()] {
+            resp::write_word(self.out, &[word]);
+        }
+        for cell in self.target.cells() {
+            let mut digits = [0; 20];
+            resp::write_word(self.out, &[resp::decimal(cell.into(), &mut digits)]);
+        }
     }
 
     fn release(&mut self, scripts: &Scripts) {
@@ -373,15 +431,11 @@ impl Call<'_> {
         (waiter, arrival): (u64, u64),
     ) {
         let [lock, waiting, queue] = self.target.queue_keys();
-        let Some(highest) = self.target.ballots().next() else {
+        let Some(cell) = self.target.cells().next() else {
             return;
         };
         let mut digits = [[0; 20]; 5];
-        let [ttl, number, retention, name, came] = &mut digits;
-        let ballot: &[u8] = match ballot {
-            0 => b"",
-            ballot => resp::decimal(ballot, number),
-        };
+        let [ttl, number, cell_digits, name, came] = &mut digits;
         let waiter = [
             scripts.channel.as_bytes(),
             b"|",
@@ -389,60 +443,63 @@ impl Call<'_> {
         ];
         self.call(
             &scripts.acquire_or_wait,
-            &[&lock, &waiting, &queue, &highest],
+            &[&lock, &waiting, &queue, &self.target.ballots()],
             &[
                 &[self.token],
                 &[resp::decimal(ttl_ms, ttl)],
-                &[ballot],
-                &[resp::decimal(scripts.ballot_retention_ms, retention)],
+                &[ballot_word(ballot, number)],
+                &[scripts.retention()],
                 &waiter,
                 &[resp::decimal(arrival, came)],
                 &[scripts.grace_ms.as_bytes()],
+                &[resp::decimal(cell.into(), cell_digits)],
             ],
         );
     }
 
     /// A script's call, with each key and argument in parts.
     fn call(&mut self, script: &Script, keys: &[&[&[u8]]], arguments: &[&[&[u8]]]) {
-        let (verb, script): (&[u8], &str) = match self.form {
-            Form::Brief => (b"EVALSHA", &script.digest),
-            Form::Whole => (b"EVAL", &script.text),
-        };
-        let mut digits = [0; 20];
-        resp::begin_command(self.out, 3 + keys.len() + arguments.len());
-        resp::write_word(self.out, &[verb]);
-        resp::write_word(self.out, &[script.as_bytes()]);
-        resp::write_word(self.out, &[resp::decimal(keys.len() as u64, &mut digits)]);
+        self.begin(script, (keys.len(), arguments.len()));
         for word in keys.iter().chain(arguments) {
             resp::write_word(self.out, word);
         }
     }
 
-    /// A script's call: the locks' keys, with the ballots' behind them if wanted, the token and more arguments.
-    fn script(&mut self, script: &Script, ballots: bool, arguments: &[&[u8]]) {
-        let names = self.target.names().len();
-        let keys = if ballots { 2 * names } else { names };
-        let (verb, script): (&[u8], &str) = match self.form {
-            Form::Brief => (b"EVALSHA", &script.digest),
-            Form::Whole => (b"EVAL", &script.text),
-        };
-        let mut digits = [0; 20];
-        resp::begin_command(self.out, 4 + keys + arguments.len());
-        resp::write_word(self.out, &[verb]);
-        resp::write_word(self.out, &[script.as_bytes()]);
-        resp::write_word(self.out, &[resp::decimal(keys as u64, &mut digits)]);
+    /// A script's call: the locks' keys, the token and more arguments.
+    fn script(&mut self, script: &Script, arguments: &[&[u8]]) {
+        self.begin(script, (self.target.names().len(), 1 + arguments.len()));
         for key in self.target.locks() {
             resp::write_word(self.out, &key);
-        }
-        if ballots {
-            for key in self.target.ballots() {
-                resp::write_word(self.out, &key);
-            }
         }
         resp::write_word(self.out, &[self.token]);
         for argument in arguments {
             resp::write_word(self.out, &[argument]);
         }
+    }
+
+    /// The head of a script's call: that many keys, and arguments behind them.
+    fn begin(&mut self, script: &Script, counts: (usize, usize)) {
+        let (verb, script): (&[u8], &str) = match self.form {
+            Form::Brief => (b"EVALSHA", &script.digest),
+            Form::Whole => (b"EVAL", &script.text),
+        };
+        begin_call(self.out, verb, script, counts);
+    }
+}
+
+fn begin_call(out: &mut Vec<u8>, verb: &[u8], script: &str, (keys, arguments): (usize, usize)) {
+    let mut digits = [0; 20];
+    resp::begin_command(out, 3 + keys + arguments);
+    resp::write_word(out, &[verb]);
+    resp::write_word(out, &[script.as_bytes()]);
+    resp::write_word(out, &[resp::decimal(keys as u64, &mut digits)]);
+}
+
+/// A ballot as the scripts want it, empty for none.
+fn ballot_word(ballot: u64, digits: &mut [u8; 20]) -> &[u8] {
+    match ballot {
+        0 => b"",
+        ballot => resp::decimal(ballot, digits),
     }
 }
 

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
 
+use super::ballots::{self, Ballots, MAX_BALLOTS};
 use super::command::{Answer, Form, Question, Scripts};
 use super::resp::{self, Reply};
 use super::setup::{Established, ServerInfo};
 use super::stream::Stream;
 use super::target::Target;
 use crate::clock::Nanos;
+use crate::logic::quorum::Vote;
 
 /// How much room a read is given at least, in bytes. An answer has about five.
 const READ_ROOM: usize = 4096;
@@ -24,6 +26,17 @@ pub(crate) struct Asked<T> {
     at: Nanos,
 }
 
+/// A reply that is due.
+#[derive(Clone, Copy, Debug)]
+enum Due<T> {
+    /// It answers this question.
+    Answer(Asked<T>),
+    /// It says whether the lock was taken; whether its ballot was accepted comes later.
+    Lock(Asked<T>),
+    /// Whether the ballots of so many locks were accepted, of which the first was asked for then.
+    Ballots { count: usize, at: Nanos },
+}
+
 /// A non-blocking connection that is past its set-up. Every call returns at once.
 pub(crate) struct Connection<T> {
     stream: Stream,
@@ -35,7 +48,11 @@ pub(crate) struct Connection<T> {
     /// What has arrived and is not yet a whole reply: `input[..arrived]`.
     input: Vec<u8>,
     arrived: usize,
-    unanswered: VecDeque<Asked<T>>,
+    /// The ballots of locks that were packed since the last flush.
+    ballots: Ballots,
+    due: VecDeque<Due<T>>,
+    /// Locks of which it is known whether they were taken, and not yet whether their ballots were accepted.
+    half_answered: VecDeque<(Asked<T>, Answer)>,
     last_heard: Nanos,
 }
 
@@ -49,7 +66,9 @@ impl<T: Copy> Connection<T> {
             sent: 0,
             input: Vec::new(),
             arrived: 0,
-            unanswered: VecDeque::new(),
+            ballots: Ballots::default(),
+            due: VecDeque::new(),
+            half_answered: VecDeque::new(),
             last_heard: now,
         }
     }
@@ -69,17 +88,37 @@ impl<T: Copy> Connection<T> {
         at: Nanos,
     ) {
         question.write(&mut self.output, &self.scripts, target, token, form);
-        self.unanswered.push_back(Asked { mark, question, at });
+        let asked = Asked { mark, question, at };
+        match self.scripts.ballot_apart(question, target, form) {
+            None => self.due.push_back(Due::Answer(asked)),
+            Some(ballot) => {
+                self.ballots.add(target, ballot);
+                self.due.push_back(Due::Lock(asked));
+                if self.ballots.len() == MAX_BALLOTS {
+                    self.pack_ballots(at);
+                }
+            }
+        }
+    }
+
+    fn pack_ballots(&mut self, at: Nanos) {
+        let count = self.ballots.len();
+        if count > 0 {
+            self.ballots.write(&mut self.output, &self.scripts);
+            self.due.push_back(Due::Ballots { count, at });
+        }
     }
 
     /// Packs a question about the server itself.
     pub(crate) fn ask_server(&mut self, (mark, question): (T, Question), at: Nanos) {
         question.write_about_server(&mut self.output, &self.scripts);
-        self.unanswered.push_back(Asked { mark, question, at });
+        self.due
+            .push_back(Due::Answer(Asked { mark, question, at }));
     }
 
     /// Hands to the socket what it has room for. What is left goes when the socket becomes writable.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, now: Nanos) -> io::Result<()> {
+        self.pack_ballots(now);
         while self.sent < self.output.len() {
             match self.stream.write(&self.output[self.sent..]) {
                 Ok(count) => self.sent += count,
@@ -147,21 +186,36 @@ impl<T: Copy> Connection<T> {
                 calls.extend(resp::push_text(elements).map(<[u8]>::to_vec));
                 continue;
             }
-            let asked = self
-                .unanswered
-                .pop_front()
-                .ok_or_else(|| invalid("the server answered a question that was not asked"))?;
-            answers.push((asked, asked.question.answer(reply)));
+            match self.due.pop_front() {
+                None => return Err(invalid("the server answered a question that was not asked")),
+                Some(Due::Answer(asked)) => answers.push((asked, asked.question.answer(reply))),
+                Some(Due::Lock(asked)) => {
+                    let answer = asked.question.answer(reply);
+                    self.half_answered.push_back((asked, answer));
+                }
+                Some(Due::Ballots { count, .. }) => {
+                    let locks = self.half_answered.drain(..count);
+                    let whole = |((asked, lock), ballot)| (asked, both(lock, ballot));
+                    answers.extend(locks.zip(ballots::verdicts(reply)).map(whole));
+                }
+            }
         }
         self.input.copy_within(taken..self.arrived, 0);
         self.arrived -= taken;
         if self.arrived == 0 && self.input.len() > KEPT_CAPACITY {
             self.input = Vec::new();
         }
-        if self.unanswered.is_empty() && self.unanswered.capacity() > KEPT_CAPACITY / 64 {
-            self.unanswered = VecDeque::new();
+        if self.due.is_empty() && self.due.capacity() > KEPT_CAPACITY / 64 {
+            self.due = VecDeque::new();
+            self.half_answered = VecDeque::new();
         }
         Ok(())
+    }
+
+    /// Whether this question was asked in two parts.
+    pub(crate) fn is_apart(&self, question: Question, target: &Target) -> bool {
+        let ballot = self.scripts.ballot_apart(question, target, Form::Brief);
+        ballot.is_some()
     }
 
     /// Whether the server can call this process's waiters.
@@ -171,7 +225,10 @@ impl<T: Copy> Connection<T> {
 
     /// When the oldest question without an answer was asked.
     pub(crate) fn waiting_since(&self) -> Option<Nanos> {
-        self.unanswered.front().map(|asked| asked.at)
+        self.due.front().map(|due| match *due {
+            Due::Answer(asked) | Due::Lock(asked) => asked.at,
+            Due::Ballots { at, .. } => at,
+        })
     }
 
     /// When the server last sent anything.
@@ -181,7 +238,21 @@ impl<T: Copy> Connection<T> {
 
     /// Gives the connection up: the questions that will not be answered.
     pub(crate) fn abandon(self) -> impl Iterator<Item = Asked<T>> {
-        self.unanswered.into_iter()
+        let half_answered = self.half_answered.into_iter().map(|(asked, _)| asked);
+        half_answered.chain(self.due.into_iter().filter_map(|due| match due {
+            Due::Answer(asked) | Due::Lock(asked) => Some(asked),
+            Due::Ballots { .. } => None,
+        }))
+    }
+}
+
+/// The answer to an acquire, from what is known of its lock and of its ballot.
+fn both(lock: Answer, ballot: Answer) -> Answer {
+    match (lock, ballot) {
+        // Which boot it was that took or refused the lock is not known.
+        (_, Answer::NoScript) => Answer::NoScript,
+        (Answer::Vote(Vote::Yes), ballot) => ballot,
+        (lock, _) => lock,
     }
 }
 

@@ -1,6 +1,7 @@
 //! One Redis master: its address, the set-up of a connection, the wire format and the connection itself.
 
 pub(crate) mod address;
+pub(crate) mod ballots;
 pub(crate) mod command;
 pub(crate) mod connection;
 pub(crate) mod resp;

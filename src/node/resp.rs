@@ -14,7 +14,9 @@ pub(crate) enum Reply<'a> {
     Integer(i64),
     Bulk(&'a [u8]),
     Nil,
-    /// An aggregate or a rare type, complete but not taken apart.
+    /// The elements, one after the other, see [`integers`].
+    Array(&'a [u8]),
+    /// Another aggregate or a rare type, complete but not taken apart.
     Other,
     /// A message that answers no command (RESP3 push): its elements, see [`push_text`].
     Push(&'a [u8]),
@@ -94,6 +96,18 @@ pub(crate) fn push_text(elements: &[u8]) -> Option<&[u8]> {
     (next()? == b"message").then_some(())?;
     next()?;
     next()
+}
+
+/// The numbers in the elements of an array; ends at the first that is none.
+pub(crate) fn integers(elements: &[u8]) -> impl Iterator<Item = i64> {
+    let mut rest = elements;
+    std::iter::from_fn(move || match parse(rest) {
+        Ok(Some((Reply::Integer(number), length))) => {
+            rest = &rest[length..];
+            Some(number)
+        }
+        _ => None,
+    })
 }
 
 fn parse_value(bytes: &[u8], depth: usize) -> Result<Option<(Reply<'_>, usize)>, Malformed> {
@@ -196,6 +210,7 @@ fn parse_aggregate<'a>(
         }
     }
     match kind {
+        b'*' => Ok(Some((Reply::Array(&bytes[body..end]), end))),
         b'>' => Ok(Some((Reply::Push(&bytes[body..end]), end))),
         // An attribute precedes the reply that it describes.
         b'|' => Ok(parse_value(&bytes[end..], depth - 1)?.map(|(reply, n)| (reply, end + n))),
@@ -226,10 +241,10 @@ mod tests {
             }
             (Reply::Nil, Value::Nil) => true,
             (Reply::Push(_), Value::Push { .. }) => true,
+            (Reply::Array(_), Value::Array(_)) => true,
             (
                 Reply::Other,
-                Value::Array(_)
-                | Value::Map(_)
+                Value::Map(_)
                 | Value::Set(_)
                 | Value::Boolean(_)
                 | Value::Double(_)

@@ -138,8 +138,8 @@ pub(crate) fn establish(
         terms.channel = "".into();
     }
     let run_id = server.run_id.as_deref().unwrap_or_default();
-    let scripts = Scripts::for_boot(run_id, terms);
-    prepare(&mut dialogue, &scripts, &mut server)?;
+    let mut scripts = Scripts::for_boot(run_id, terms);
+    prepare(&mut dialogue, &mut scripts, &mut server)?;
     if let Some(old) = superseded {
         supersede(&mut dialogue, old, &server)?;
     }
@@ -289,7 +289,7 @@ fn examine(
 /// take locks.
 fn prepare(
     dialogue: &mut Dialogue<'_>,
-    scripts: &Scripts,
+    scripts: &mut Scripts,
     server: &mut ServerInfo,
 ) -> Result<(), SetupError> {
     let mut commands = vec![
@@ -301,6 +301,8 @@ fn prepare(
     let replies = dialogue.exchange("SCRIPT LOAD", &commands)?;
     // Without a run id nothing ties the witness to this boot.
     server.witnessed = server.run_id.is_some() && first_is_one(&replies[0]);
+    // The first of those that were loaded.
+    scripts.accept_apart = !matches!(replies[3], Value::ServerError(_));
     server.appendfsync = second_text(&replies[1]);
     server.time_us = time_of(&replies[2]);
     server.time_at = clock::now();

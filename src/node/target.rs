@@ -2,6 +2,13 @@
 
 use std::sync::Arc;
 
+use crc::{CRC_16_XMODEM, Crc};
+
+/// What Redis Cluster finds a key's slot by.
+const SLOT: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
+/// How many cells there are for the highest ballots of all resources.
+const CELLS: u16 = 1 << 14;
+
 /// The resources of one lock, in the order given, and what is put before their names to make their keys.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -68,9 +75,34 @@ impl Target {
         ]
     }
 
-    /// The keys of the highest ballots. The braces make a hash tag of the lock's key.
-    pub(crate) fn ballots(&self) -> impl Iterator<Item = [&[u8]; 4]> {
-        self.locks()
-            .map(|[prefix, name]| -> [&[u8]; 4] { [b"{", prefix, name, b"}:redlock:ballot"] })
+    /// The key of the highest ballots of all resources that have this prefix, in parts.
+    pub(crate) fn ballots(&self) -> [&[u8]; 3] {
+        [b"{", self.prefix.as_bytes(), b"}:redlock:ballots"]
+    }
+
+    /// Where in there each resource's highest ballot is: the slot of the lock's key, as CLUSTER KEYSLOT tells it for keys
+    /// without a hash tag. Resources that share a cell share its highest ballot, which does no harm: it only has to be
+    /// above all that were accepted.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = u16> {
+        self.locks().map(|[prefix, name]| {
+            let mut digest = SLOT.digest();
+            digest.update(prefix);
+            digest.update(name);
+            digest.finalize() % CELLS
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_the_slot_of_the_lock_s_key() {
+        let cells = |prefix: &str, name: &str| Target::one(prefix.into(), name).cells().next();
+        // What CLUSTER KEYSLOT says.
+        assert_eq!(cells("", "123456789"), Some(12739));
+        assert_eq!(cells("12345", "6789"), Some(12739));
+        assert_eq!(cells("", "foo"), Some(12182));
     }
 }

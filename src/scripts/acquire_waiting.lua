@@ -1,8 +1,8 @@
 -- Takes a lock as acquire.lua does, if it is this waiter's turn; joins the queue otherwise.
--- KEYS[1]: the lock; KEYS[2]: there while others wait; KEYS[3]: the waiters, by arrival; KEYS[4]: the highest ballot ever
--- accepted. ARGV[1]: the owner's token; ARGV[2]: the time to live in ms; ARGV[3]: the ballot, empty without fencing;
+-- KEYS[1]: the lock; KEYS[2]: there while others wait; KEYS[3]: the waiters, by arrival; KEYS[4]: the highest ballots.
+-- ARGV[1]: the owner's token; ARGV[2]: the time to live in ms; ARGV[3]: the ballot, empty without fencing;
 -- ARGV[4]: how long to remember the ballot, in ms; ARGV[5]: the waiter; ARGV[6]: its arrival; ARGV[7]: how long a waiter
--- may take to answer its call, in ms.
+-- may take to answer its call, in ms; ARGV[8]: the resource's cell.
 -- Returns what acquire.lua returns, but when another owner holds the lock -2 - n, n being the ms after which a look is
 -- worth while: the owner's PTTL, and a little more for each waiter before this one. If the owner is of another library,
 -- which calls nobody, 2^42 is subtracted from that.
@@ -26,18 +26,10 @@ if holder and holder ~= ARGV[1] and holder ~= 'reserved:' .. waiter then
   end
   return -2 - left - redis.call('ZRANK', KEYS[3], waiter) * ARGV[7]
 end
-local accepted, least, fresh = true, 0, holder ~= ARGV[1]
-if ARGV[3] ~= '' then
-  local ballot = tonumber(ARGV[3])
-  local highest = tonumber(redis.call('GET', KEYS[4]) or '0')
-  local time = redis.call('TIME')
-  local now = time[1] * 1000000 + time[2]
-  accepted = ballot > highest and ballot >= now - 1000000 and ballot <= math.max(highest + 1, now + 1000000)
-  least = math.max(highest + 1, now)
-  -- A message that comes once more, after the lock was given back, takes nothing.
-  if fresh and ballot == highest then return least end
-  if accepted then redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[4]) end
-end
+local least, repeated, fresh = 0, false, holder ~= ARGV[1]
+if ARGV[3] ~= '' then least, repeated = accept(KEYS[4], {ARGV[8]}, ARGV[3], ARGV[4]) end
+-- A message that comes once more, after the lock was given back, takes nothing.
+if fresh and repeated then return least end
 redis.call('ZREM', KEYS[3], waiter)
 if fresh then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -50,5 +42,4 @@ if fresh then
     redis.pcall('PUBLISH', channel, number .. ' standby ' .. ARGV[2])
   end
 end
-if not accepted then return least end
-return 0
+return least

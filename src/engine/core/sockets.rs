@@ -18,7 +18,7 @@ use crate::error::Status;
 use crate::log::{self, Level};
 use crate::logic::quorum::{MAX_NODES, NodeMask};
 use crate::node::command::{Answer, Form, Question};
-use crate::node::connection::{Asked, Connection};
+use crate::node::connection::Asked;
 
 /// While other threads send their questions themselves, the driver waits for so long at most. So it need not be woken
 /// for the timers that they set, which are later.
@@ -26,6 +26,7 @@ const LOOKS_ROUND: Nanos = 10 * MILLISECOND;
 
 impl Core {
     pub(super) fn flush(&mut self) {
+        let now = self.now;
         // A connection that fails here may make others dirty (releases of what it leaves undecided).
         while let Some((place, index)) = self.dirty.pop() {
             let Some(node) = self.node((place, index)) else {
@@ -35,7 +36,7 @@ impl Core {
             let Some(connection) = node.connection() else {
                 continue;
             };
-            if let Err(error) = connection.flush() {
+            if let Err(error) = connection.flush(now) {
                 self.lose((place, index), &error.to_string(), Status::Unreachable);
             }
         }
@@ -44,13 +45,15 @@ impl Core {
     /// As `flush`, but leaves connections that turn out to be lost to the driver, as losing one goes far: it logs, ends
     /// others' operations and starts threads. False if there are any.
     pub(super) fn flush_sound(&mut self) -> bool {
-        let Core { dirty, sets, .. } = self;
+        let Core {
+            dirty, sets, now, ..
+        } = self;
         dirty.retain(|&(place, index)| {
             let set = sets.get_mut(place).and_then(Option::as_mut);
             let Some(node) = set.and_then(|set| set.nodes.get_mut(index)) else {
                 return false;
             };
-            let flushed = node.connection().map_or(Ok(()), Connection::flush);
+            let flushed = node.connection().map_or(Ok(()), |it| it.flush(*now));
             node.dirty = flushed.is_err();
             node.dirty
         });
@@ -143,7 +146,7 @@ impl Core {
         let to_the_end = event.is_read_closed() || event.is_error();
         let mut result = Ok(());
         if event.is_writable() {
-            result = connection.flush();
+            result = connection.flush(self.now);
         }
         if event.is_readable() || to_the_end {
             result = result.and(connection.receive(to_the_end, self.now, &mut answers, &mut calls));
@@ -246,7 +249,7 @@ impl Core {
         let Link::Up(connection) = &mut node.link else {
             return;
         };
-        let mut unwanted = Vec::new();
+        let (mut unwanted, mut unknown) = (Vec::new(), [false; 2]);
         for asked in std::mem::take(&mut node.held) {
             let Some(operation) = self.operations.get_mut(asked.mark.operation) else {
                 continue;
@@ -254,10 +257,12 @@ impl Core {
             if operation.attempt != asked.mark.attempt {
                 continue;
             }
-            if !operation.is_wanted() {
-                let many = operation.target.names().len() > 1;
-                connection.ask_server((Mark::NONE, Question::Learn { many }), self.now);
-                mark_dirty(&mut self.dirty, &mut node.dirty, at);
+            let many = operation.target.names().len() > 1;
+            // What is asked in whole is known from then on, but ballots that are apart are not asked in whole.
+            let is_wanted = operation.is_wanted();
+            unknown[usize::from(many)] |=
+                !is_wanted || connection.is_apart(asked.question, &operation.target);
+            if !is_wanted {
                 operation.open = operation.open.without(NodeMask(1 << index));
                 unwanted.push(asked.mark.operation);
                 continue;
@@ -266,6 +271,12 @@ impl Core {
             let question = (asked.mark, asked.question);
             connection.ask(question, target, token, Form::Whole, self.now);
             mark_dirty(&mut self.dirty, &mut node.dirty, at);
+        }
+        for many in [false, true] {
+            if unknown[usize::from(many)] {
+                connection.ask_server((Mark::NONE, Question::Learn { many }), self.now);
+                mark_dirty(&mut self.dirty, &mut node.dirty, at);
+            }
         }
         for key in unwanted {
             self.evaluate(key);

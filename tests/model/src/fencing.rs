@@ -1,13 +1,14 @@
 //! The fencing protocol of one resource: ballots, accepted by a quorum of nodes, become fences.
 //!
-//! Beside the script `acquire.lua` of the library, with the same words. A *node* keeps the *holder's* token and the
-//! *highest* ballot that it ever accepted. An *attempt* to acquire, which is a token of its own, proposes a *ballot* to
+//! Beside the scripts `acquire.lua` and `ballots.lua` of the library, with the same words. A *node* keeps the *holder's*
+//! token and the *highest* ballot that it ever accepted. An *attempt* to acquire, which is a token of its own, proposes a *ballot* to
 //! all nodes, and proposes again when it likes. When a *quorum* accepted the same ballot, that is its *fence*.
 //!
 //! What is left open, so that the search tries it all:
 //! - every message may be lost, late or repeated, for ever and in any order: what was once sent stays deliverable;
 //! - every answer too: a client may count an acceptance at any time after it was given, or never;
 //! - a lock may end at any step, by running out or by a release;
+//! - a resource that shares its cell may have the highest ballot rise at any step ([`Acceptance::Apart`]);
 //! - a client may propose any ballot in any round, not only one above the highest that it learnt; it may stop anywhere
 //!   (it dies), since no step has to be taken;
 //! - what a node's clock says, in [`Clocks::Unknown`], and when a node loses its data.
@@ -39,6 +40,15 @@ pub enum Rules {
     AcceptEqualIfOwn,
     /// A client counts acceptances of all its ballots together, and takes its last ballot for the fence.
     MixBallots,
+}
+
+/// From whom a node accepts a ballot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Acceptance {
+    /// From the holder only, as in `acquire.lua`.
+    ByHolder,
+    /// From anybody, as in `ballots.lua`. Then the lock makes no difference, and nodes keep none here.
+    Apart,
 }
 
 /// What the nodes' clocks are good for. They tick in units of a ballot.
@@ -73,6 +83,7 @@ pub struct Fencing {
     pub rounds: usize,
     pub proposals: usize,
     pub rules: Rules,
+    pub acceptance: Acceptance,
     pub clocks: Clocks,
     /// So often may a node lose its data; any of the nodes.
     pub losses: u8,
@@ -130,6 +141,11 @@ pub enum Action {
         attempt: usize,
         round: usize,
     },
+    /// A node accepts a ballot for another resource whose cell is the same.
+    Share {
+        node: usize,
+        ballot: Ballot,
+    },
     /// The lock runs out on a node, or is released there.
     Free {
         node: usize,
@@ -156,8 +172,20 @@ enum Answer {
 }
 
 impl Fencing {
-    /// The acquire script.
     fn acquire(&self, node: &mut Node, token: Token, ballot: Ballot, in_window: bool) -> Answer {
+        match self.acceptance {
+            Acceptance::ByHolder => self.acquire_by_holder(node, token, ballot, in_window),
+            Acceptance::Apart => self.accept(node, ballot, in_window, false),
+        }
+    }
+
+    fn acquire_by_holder(
+        &self,
+        node: &mut Node,
+        token: Token,
+        ballot: Ballot,
+        in_window: bool,
+    ) -> Answer {
         let free = node.holder == FREE;
         let own = node.holder == token;
         if !free && !own {
@@ -168,12 +196,21 @@ impl Fencing {
             Rules::AcceptEqualIfOwn => own,
             Rules::Sound | Rules::MixBallots => false,
         };
-        let equal = ballot == node.highest;
-        if free && equal && !accept_equal {
+        if free && ballot == node.highest && !accept_equal {
             return Answer::NotAccepted; // A repeat that lands after the release takes nothing.
         }
         node.holder = token;
-        if ballot < node.highest || (equal && !accept_equal) || !in_window {
+        self.accept(node, ballot, in_window, accept_equal)
+    }
+
+    fn accept(
+        &self,
+        node: &mut Node,
+        ballot: Ballot,
+        in_window: bool,
+        accept_equal: bool,
+    ) -> Answer {
+        if ballot < node.highest || (ballot == node.highest && !accept_equal) || !in_window {
             return Answer::NotAccepted;
         }
         node.highest = ballot;
@@ -191,12 +228,22 @@ impl Fencing {
         let ballot = state.attempts[attempt].ballots[round];
         let node = &mut state.nodes[at];
         if self.acquire(node, token(attempt), ballot, in_window) == Answer::Accepted {
-            if let Clocks::Bounded(_) = self.clocks {
-                node.accepted_at = state.now;
-            }
+            self.note_time(node, state.now);
             if state.attempts[attempt].fence == 0 {
                 node.accepted |= proposal(attempt, round);
             }
+        }
+    }
+
+    fn share(&self, state: &mut State, at: usize, ballot: Ballot) {
+        let node = &mut state.nodes[at];
+        node.highest = ballot;
+        self.note_time(node, state.now);
+    }
+
+    fn note_time(&self, node: &mut Node, now: u8) {
+        if let Clocks::Bounded(_) = self.clocks {
+            node.accepted_at = now;
         }
     }
 
@@ -287,6 +334,28 @@ impl Fencing {
                         };
                         actions.extend(readings.into_iter().flatten().map(arrives));
                     }
+                }
+            }
+        }
+    }
+
+    fn sharing(&self, state: &State, actions: &mut Vec<Action>) {
+        if self.acceptance == Acceptance::ByHolder {
+            return;
+        }
+        for node in 0..NODES {
+            let Node {
+                highest, back_at, ..
+            } = state.nodes[node];
+            if back_at > state.now {
+                continue;
+            }
+            for ballot in highest + 1..=self.largest_choice(state) {
+                if self
+                    .readings(state, &state.nodes[node], ballot)
+                    .contains(&Some(true))
+                {
+                    actions.push(Action::Share { node, ballot });
                 }
             }
         }
@@ -389,6 +458,7 @@ impl Model for Fencing {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         self.proposing(state, actions);
         self.arriving(state, actions);
+        self.sharing(state, actions);
         self.ending(state, actions);
         self.happening(state, actions);
     }
@@ -409,6 +479,7 @@ impl Model for Fencing {
             } => {
                 self.deliver(&mut state, attempt, round, node, in_window);
             }
+            Action::Share { node, ballot } => self.share(&mut state, node, ballot),
             Action::Succeed { attempt, round } => self.succeed(&mut state, attempt, round),
             Action::Free { node } => state.nodes[node].holder = FREE,
             Action::Lose { node } => self.lose(&mut state, node),

@@ -1,6 +1,6 @@
 //! The fencing protocol: fences rise and differ, and each rule of it is needed.
 
-use model::fencing::{Bounds, Clocks, Fencing, Rules};
+use model::fencing::{Acceptance, Bounds, Clocks, Fencing, Rules};
 use model::{assert_broken, assert_holds, assert_possible};
 
 /// The library's protocol, with clocks that may say anything.
@@ -10,6 +10,7 @@ fn fencing(attempts: usize, rounds: usize) -> Fencing {
         rounds,
         proposals: attempts * rounds,
         rules: Rules::Sound,
+        acceptance: Acceptance::ByHolder,
         clocks: Clocks::Unknown,
         losses: 0,
         reduced: true,
@@ -34,6 +35,14 @@ fn clocked(bounds: Bounds, losses: u8) -> Fencing {
         losses,
         ballots: bounds.end + bounds.wander + 1,
         ..fencing(2, 1)
+    }
+}
+
+/// The same, but a node accepts ballots whoever holds the lock, and for other resources too.
+fn apart(fencing: Fencing) -> Fencing {
+    Fencing {
+        acceptance: Acceptance::Apart,
+        ..fencing
     }
 }
 
@@ -67,6 +76,13 @@ fn two_attempts_that_propose_again() {
 }
 
 #[test]
+fn ballots_apart_from_locks() {
+    assert_holds("apart: 3 attempts, 1 proposal each", apart(fencing(3, 1)));
+    assert_holds("apart: 2 attempts, 2 proposals each", apart(fencing(2, 2)));
+}
+
+/// Whatever is accepted from the holder only may be accepted apart as well, so this is for both.
+#[test]
 fn nodes_that_lose_their_data_and_are_kept_out() {
     // Each node once, or one of them three times.
     let retention = 2 * BOUNDS.end;
@@ -74,15 +90,18 @@ fn nodes_that_lose_their_data_and_are_kept_out() {
         retention,
         ..BOUNDS
     };
-    assert_holds("2 attempts, 3 losses, kept out", clocked(lasting, 3));
+    assert_holds(
+        "apart: 2 attempts, 3 losses, kept out",
+        apart(clocked(lasting, 3)),
+    );
 }
 
 #[test]
 fn nodes_that_forget_ballots_after_the_retention() {
     let kept_out = BOUNDS.end + 1;
     assert_holds(
-        "2 attempts, ballots expire",
-        clocked(Bounds { kept_out, ..BOUNDS }, 0),
+        "apart: 2 attempts, ballots expire",
+        apart(clocked(Bounds { kept_out, ..BOUNDS }, 0)),
     );
 }
 
@@ -125,6 +144,10 @@ fn counting_different_ballots_together() {
         "acceptances of different ballots count together",
         readable(Rules::MixBallots, 2),
     );
+    assert_broken(
+        "apart: acceptances of different ballots count together",
+        apart(readable(Rules::MixBallots, 2)),
+    );
 }
 
 #[test]
@@ -133,6 +156,10 @@ fn a_node_that_votes_right_after_amnesia() {
         losses: 1,
         ..readable(Rules::Sound, 1)
     };
+    assert_broken(
+        "apart: a node votes after it lost its data",
+        apart(amnesia.clone()),
+    );
     assert_broken("a node votes right after it lost its data", amnesia);
 }
 
