@@ -326,8 +326,64 @@ fn an_acquire_without_contention_asks_each_node_once() {
     });
     for server in cluster.iter() {
         // One acquire and one release each time; a few more until the clients' ideas of the nodes' time are the same.
-        let calls = common::calls(server, "evalsha");
-        assert!((400..440).contains(&calls), "{calls} questions");
+        let calls = ["set", "evalsha"].map(|command| common::calls(server, command));
+        let sound = calls.iter().all(|calls| (200..220).contains(calls));
+        assert!(sound, "{calls:?} acquires and releases");
+    }
+}
+
+/// Other clients have taken these resources, or some that share their cells, with higher ballots than ours will be.
+fn accepted_ahead(cluster: &Cluster, ahead_us: u64) -> u64 {
+    let ballot = node::now(&cluster[0]) + ahead_us;
+    for cell in CELLS {
+        cluster.command_all(&["ZADD", BALLOTS, &ballot.to_string(), cell]);
+    }
+    ballot
+}
+
+#[test]
+fn ballots_that_are_too_low_are_proposed_again_also_those_of_the_same_batch() {
+    let cluster = Cluster::start(3);
+    let factory = client(&cluster.urls(), &[]);
+    common::all_connected(&factory);
+    let queue = Queue::new().unwrap();
+    for round in 0..20 {
+        let ahead = accepted_ahead(&cluster, 500_000);
+        let names: Vec<_> = (0..30).map(|number| format!("other:{number}")).collect();
+        let names = names.iter().map(String::as_str).chain(["r", "s"]);
+        for (id, name) in (0..).zip(names) {
+            factory
+                .submit_acquire(name, TTL, Wait::No, &queue, id)
+                .unwrap();
+        }
+        let mut events = Vec::new();
+        for _ in 0..32 {
+            queue.next(&mut events, 1, Some(common::PATIENCE)).unwrap();
+            let Some(event) = events.pop() else {
+                panic!("round {round}: an acquire has not ended");
+            };
+            let Completion::Acquired(lock) = event.result.unwrap() else {
+                panic!("no lock");
+            };
+            assert!(event.id < 30 || lock.fence() > ahead);
+            lock.release().unwrap();
+        }
+        eventually("all to be free", || common::no_locks(&cluster));
+    }
+}
+
+/// What a node last said of its time is old then, and its own clock has to be asked.
+#[test]
+fn fences_rise_over_rests_that_are_longer_than_a_ballot_may_be_ahead() {
+    let cluster = Cluster::start(3);
+    let factory = client(&cluster.urls(), &[]);
+    let mut last = take_fence(&factory);
+    for _ in 0..2 {
+        let began = node::now(&cluster[0]);
+        eventually("a rest", || node::now(&cluster[0]) > began + 1_500_000);
+        let fence = take_fence(&factory);
+        assert!(fence > began && fence > last, "{fence} after {last}");
+        last = fence;
     }
 }
 
@@ -399,12 +455,15 @@ fn highest(server: &Server) -> Option<u64> {
 fn a_fence_is_remembered_for_a_day_after_the_last_grant() {
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
     let server = Server::builder().start();
-    let factory = client(&[server.url()], &[]);
     for _ in 0..2 {
-        let fence = take_fence(&factory);
+        let fence = take_fence(&client(&[server.url()], &[]));
         assert_eq!(highest(&server), Some(fence));
         let left = server.command(&["PTTL", BALLOTS]).integer();
-        assert!((DAY_MS - 3_600_000..=DAY_MS).contains(&left), "{left}");
+        // A second more, because a client that goes on taking locks says so only once in a second.
+        assert!(
+            (DAY_MS - 3_600_000..=DAY_MS + 1_000).contains(&left),
+            "{left}"
+        );
         // The next grant makes it a day again.
         server.command(&["PEXPIRE", BALLOTS, "1000000"]).ok();
     }
@@ -491,7 +550,6 @@ mod node {
     }
     const ACQUIRE: &str = script!("acquire.lua");
     const ACQUIRE_MANY: &str = script!("acquire_many.lua");
-    const BALLOTS_APART: &str = script!("ballots.lua");
     const RETENTION: &str = "100000";
 
     fn ask(server: &Server, script: &str, token: &str, ballot: u64) -> Reply {
@@ -509,7 +567,7 @@ mod node {
         server.command(&["ZADD", BALLOTS, &ballot, CELLS[0]]).ok();
     }
 
-    fn now(server: &Server) -> u64 {
+    pub(super) fn now(server: &Server) -> u64 {
         let time = server.command(&["TIME"]);
         let part = |index: usize| time.elements()[index].text().parse::<u64>().unwrap();
         part(0) * 1_000_000 + part(1)
@@ -580,104 +638,6 @@ mod node {
             free(server);
             assert_eq!(ask("next", ahead + 1), 0);
         });
-    }
-
-    /// What the script says to ballots for these cells: one number for all, or one for each.
-    fn ask_apart(server: &Server, ballots: &[(u64, &str)]) -> Vec<i64> {
-        let numbers = || ballots.iter().map(|it| it.0);
-        let [lowest, highest] =
-            [numbers().min(), numbers().max()].map(|it| it.unwrap().to_string());
-        let mut words = ["EVAL", BALLOTS_APART, "1", BALLOTS, RETENTION]
-            .map(str::to_owned)
-            .to_vec();
-        words.extend([lowest, highest]);
-        words.extend(
-            ballots
-                .iter()
-                .flat_map(|(ballot, cell)| [ballot.to_string(), cell.to_string()]),
-        );
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
-        match server.command(&words).ok() {
-            Reply::Array(each) => each.iter().map(Reply::integer).collect(),
-            all => vec![all.integer()],
-        }
-    }
-
-    fn least(ballot: u64) -> std::ops::RangeInclusive<i64> {
-        ballot.cast_signed() + 1..=ballot.cast_signed() + 60_000_000
-    }
-
-    #[test]
-    fn ballots_apart_are_accepted_together() {
-        let server = Server::builder().start();
-        let ballot = now(&server);
-        // More than Redis keeps in a list; and two of one cell.
-        let cells: Vec<_> = (0..200).map(|cell| cell.to_string()).collect();
-        let mut ballots: Vec<_> = (ballot..).zip(cells.iter().map(String::as_str)).collect();
-        ballots.push((ballot + 200, "0"));
-        assert_eq!(ask_apart(&server, &ballots), [0]);
-        let left = server.command(&["PTTL", BALLOTS]).integer();
-        assert!((1..=100_000).contains(&left), "{left}");
-        assert_eq!(
-            server.command(&["ZSCORE", BALLOTS, "0"]).text(),
-            (ballot + 200).to_string()
-        );
-    }
-
-    #[test]
-    fn a_ballot_apart_that_is_too_low_is_told_so_and_the_others_are_accepted() {
-        let server = Server::builder().start();
-        let ballot = now(&server);
-        accepted(&server, ballot + 5);
-        let answers = ask_apart(
-            &server,
-            &[(ballot, "1"), (ballot + 1, CELLS[0]), (ballot + 2, "2")],
-        );
-        assert_eq!([answers[0], answers[2]], [0, 0]);
-        assert!(least(ballot + 5).contains(&answers[1]), "{answers:?}");
-        assert_eq!(highest(&server), Some(ballot + 5));
-        // In the wrong order the lower one of two in a cell is too low.
-        let answers = ask_apart(&server, &[(ballot + 7, "1"), (ballot + 6, "1")]);
-        assert_eq!(answers[0], 0);
-        assert!(least(ballot + 7).contains(&answers[1]), "{answers:?}");
-    }
-
-    /// Whose ballot it was that is there already, nobody knows: it may not count, and so none of them.
-    #[test]
-    fn a_ballot_apart_that_is_there_already_is_not_accepted() {
-        let server = Server::builder().start();
-        let ballot = now(&server);
-        accepted(&server, ballot);
-        let answers = ask_apart(&server, &[(ballot, CELLS[0])]);
-        assert!(least(ballot).contains(&answers[0]), "{answers:?}");
-        let answers = ask_apart(&server, &[(ballot, CELLS[0]), (ballot, "1")]);
-        assert!(
-            answers.iter().all(|it| least(ballot).contains(it)),
-            "{answers:?}"
-        );
-    }
-
-    #[test]
-    fn wild_ballots_apart_are_not_accepted_and_change_nothing() {
-        let server = Server::builder().start();
-        for wild in [
-            1,
-            now(&server) - 3_600_000_000,
-            now(&server) + 3_600_000_000,
-        ] {
-            let sane = now(&server);
-            let answers = ask_apart(&server, &[(wild, CELLS[0]), (sane, "1")]);
-            assert!(least(sane - 1).contains(&answers[0]), "{answers:?}");
-            assert_eq!(answers[1], 0);
-            assert_eq!(highest(&server), None);
-        }
-        // Where the clock was set back, they go on by single steps.
-        let ahead = now(&server) + 3_600_000_000;
-        accepted(&server, ahead);
-        let answers = ask_apart(&server, &[(ahead + 2, CELLS[0])]);
-        assert_eq!(answers, [ahead.cast_signed() + 1]);
-        assert_eq!(ask_apart(&server, &[(ahead + 1, CELLS[0])]), [0]);
-        assert_eq!(highest(&server), Some(ahead + 1));
     }
 
     #[test]

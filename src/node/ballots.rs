@@ -1,26 +1,76 @@
-//! The ballots of locks that are asked for by SET: one script's call behind them accepts those of a whole batch.
+//! The ballots of locks that are taken by SET: a few commands behind the SETs accept those of a whole batch.
 //!
-//! To take a lock and to accept its ballot in one script costs a server five times as much as a SET, and a script's call costs
-//! most of that. Behind the SETs, on the same connection, the call also shows that the boot is the one that may vote.
+//! To take a lock and to accept its ballot in a script costs a server seven times as much as a SET, most of it for the script.
+//! So here are no scripts, and what they would see to is seen to otherwise: that a ballot is above all before it, by ZADD GT;
+//! that it is near the node's own time, by what the node said of its time before and says behind; and that the boot is the one
+//! that may vote, by SCRIPT EXISTS, for that boot alone has our scripts. See docs/safety.md, section 4.
 
-use super::command::{Answer, Scripts};
+use super::command::{Answer, REMINDER_MS, Scripts};
 use super::resp::{self, Reply};
 use super::target::Target;
+use crate::clock::{MILLISECOND, Nanos};
+use crate::logic::ballot::WINDOW;
 use crate::logic::quorum::Vote;
 
-/// So many ballots are in one call at most: it is one step of the server's, and Lua has room for some thousands of values.
-pub(crate) const MAX_BALLOTS: usize = 256;
+/// So many ballots are accepted together at most: to a server that is one step.
+const MAX_BALLOTS: usize = 256;
 
-/// Ballots that are to be accepted with one call.
-#[derive(Debug, Default)]
+/// As often as this a node is told how long to remember what it accepts. To say so each time would be a step more for it.
+const REMINDER: Nanos = REMINDER_MS * MILLISECOND;
+
+/// A member that is longer than what Redis keeps in a list, which it would search; so it keeps an index.
+const LONG_MEMBER: [u8; 65] = [b'-'; 65];
+
+/// Ballots that are to be accepted together, and what the node said to those before.
+#[derive(Debug)]
 pub(crate) struct Ballots {
     /// The key of the highest ballots: the same for all locks that are asked for over one connection.
     key: Vec<u8>,
     /// The ballots, and the cells of their resources.
     ballots: Vec<(u64, u16)>,
+    /// When the node was last told how long to remember them.
+    reminded_at: Option<Nanos>,
+    /// The node's time when it last said so, in us since 1970.
+    node_time: u64,
+    /// What it said to the latest: that all were accepted, that not all were, or why it did not look at them.
+    accepted: Result<bool, Answer>,
+}
+
+/// What is asked for a batch of ballots, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// How many of this many are the highest now?
+    Accept(usize),
+    /// Remember them for so long. The answer is of no consequence.
+    Remember,
+    /// Are our scripts there?
+    Exist,
+    /// What time is it?
+    Time,
 }
 
 impl Ballots {
+    /// For a node that said that it is this time; 0 if it did not.
+    pub(crate) fn new(node_time: u64) -> Ballots {
+        Ballots {
+            key: Vec::new(),
+            ballots: Vec::new(),
+            reminded_at: None,
+            node_time,
+            accepted: Ok(false),
+        }
+    }
+
+    /// Whether the node may accept this ballot without looking at its clock: the ballot is not too far above the time that
+    /// the node told, so neither above what its time is now.
+    pub(crate) fn may_accept(&self, ballot: u64) -> bool {
+        ballot <= self.node_time.saturating_add(WINDOW)
+    }
+
+    pub(crate) fn are_full(&self) -> bool {
+        self.ballots.len() >= MAX_BALLOTS
+    }
+
     /// Adds the ballot of a lock on one resource.
     pub(crate) fn add(&mut self, target: &Target, ballot: u64) {
         if self.key.is_empty() {
@@ -31,99 +81,146 @@ impl Ballots {
         self.ballots.extend(cells.map(|cell| (ballot, cell)));
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.ballots.len()
+    /// Appends the commands for the ballots that were added, if any, to `out`, and each one's step to `steps`.
+    pub(crate) fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        steps: &mut Vec<Step>,
+        scripts: &Scripts,
+        now: Nanos,
+    ) {
+        if self.ballots.is_empty() {
+            return;
+        }
+        steps.push(Step::Accept(self.ballots.len()));
+        self.write_accept(out);
+        if self.reminded_at.is_none_or(|at| at + REMINDER <= now) {
+            self.reminded_at = Some(now);
+            resp::write_command(out, &[b"PEXPIRE", &self.key, scripts.retention()]);
+            resp::write_command(out, &[b"ZADD", &self.key, b"NX", b"0", &LONG_MEMBER]);
+            steps.extend([Step::Remember; 2]);
+        }
+        let digest = scripts.acquire.digest.as_bytes();
+        resp::write_command(out, &[b"SCRIPT", b"EXISTS", digest]);
+        steps.push(Step::Exist);
+        self.write_time(out, steps);
     }
 
-    /// Appends the call to `out`, and forgets the ballots.
-    pub(crate) fn write(&mut self, out: &mut Vec<u8>, scripts: &Scripts) {
-        let lowest = self.ballots.iter().map(|it| it.0).min().unwrap_or(0);
-        let highest = self.ballots.iter().map(|it| it.0).max().unwrap_or(0);
-        resp::begin_command(out, 7 + 2 * self.ballots.len());
-        let retention = scripts.retention();
-        for word in [
-            b"EVALSHA",
-            scripts.ballots.digest.as_bytes(),
-            b"1",
-            &self.key,
-            retention,
-        ] {
+    fn write_accept(&mut self, out: &mut Vec<u8>) {
+        resp::begin_command(out, 4 + 2 * self.ballots.len());
+        for word in [b"ZADD", &self.key[..], b"GT", b"CH"] {
             resp::write_word(out, &[word]);
         }
-        write_number(out, lowest);
-        write_number(out, highest);
         for (ballot, cell) in self.ballots.drain(..) {
-            write_number(out, ballot);
-            write_number(out, cell.into());
+            for number in [ballot, cell.into()] {
+                let mut digits = [0; 20];
+                resp::write_word(out, &[resp::decimal(number, &mut digits)]);
+            }
         }
     }
-}
 
-fn write_number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    resp::write_word(out, &[resp::decimal(number, &mut digits)]);
-}
-
-/// What the call's reply says about each of the ballots, in their order.
-pub(crate) fn verdicts(reply: Reply<'_>) -> impl Iterator<Item = Answer> {
-    let (mut each, all) = match reply {
-        Reply::Array(elements) => (Some(resp::integers(elements)), malformed(reply)),
-        Reply::Integer(0) => (None, Answer::Vote(Vote::Yes)),
-        Reply::Error(text) => (None, Answer::of_error(text)),
-        _ => (None, malformed(reply)),
-    };
-    std::iter::from_fn(move || {
-        let one = each.as_mut().and_then(Iterator::next);
-        Some(one.map_or_else(|| all.clone(), verdict))
-    })
-}
-
-fn verdict(number: i64) -> Answer {
-    match u64::try_from(number) {
-        Ok(0) => Answer::Vote(Vote::Yes),
-        Ok(least) => Answer::NeedsBallot(least),
-        Err(_) => malformed(Reply::Integer(number)),
+    /// Appends the question for the node's time to `out`.
+    pub(crate) fn write_time(&self, out: &mut Vec<u8>, steps: &mut Vec<Step>) {
+        resp::write_command(out, &[b"TIME"]);
+        steps.push(Step::Time);
     }
-}
 
-fn malformed(reply: Reply<'_>) -> Answer {
-    Answer::Error(format!("unexpected reply {reply:?}").into())
+    /// Takes the reply to a step. After that to the last one, [`verdict`](Self::verdict) tells.
+    pub(crate) fn take(&mut self, step: Step, reply: Reply<'_>) {
+        match (step, reply) {
+            (Step::Remember, _) | (Step::Exist, Reply::Array(b":1\r\n")) => {}
+            // Which of them were too low is not known.
+            (Step::Accept(all), Reply::Integer(count)) => {
+                self.accepted = Ok(usize::try_from(count) == Ok(all));
+            }
+            (Step::Exist, Reply::Array(b":0\r\n")) => self.accepted = Err(Answer::NoScript),
+            (Step::Time, Reply::Array(elements)) if resp::time(elements).is_some() => {
+                self.node_time = resp::time(elements).unwrap_or(self.node_time);
+            }
+            (_, Reply::Error(text)) => self.accepted = Err(Answer::of_error(text)),
+            (_, reply) => {
+                let words = format!("unexpected reply {reply:?}");
+                self.accepted = Err(Answer::Error(words.into()));
+            }
+        }
+    }
+
+    /// What the replies say about one of the ballots that they were to.
+    pub(crate) fn verdict(&self, ballot: u64) -> Answer {
+        let is_early = ballot.saturating_add(WINDOW) < self.node_time;
+        match &self.accepted {
+            Ok(true) if !is_early => Answer::Vote(Vote::Yes),
+            // If that is not enough: it is a script that is asked next, and says what is.
+            Ok(_) => Answer::NeedsBallot(self.node_time.max(ballot.saturating_add(1))),
+            Err(answer) => answer.clone(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn first_three(reply: Reply<'_>) -> Vec<Answer> {
-        verdicts(reply).take(3).collect()
+    const NOW: u64 = 1_700_000_000_000_000;
+    const KNOWN: Reply<'_> = Reply::Array(b":1\r\n");
+    const TIME: Reply<'_> = Reply::Array(b"$10\r\n1700000000\r\n$1\r\n0\r\n");
+
+    fn after(accept: Reply<'_>, exist: Reply<'_>, time: Reply<'_>) -> Ballots {
+        let mut ballots = Ballots::new(NOW - 5);
+        ballots.take(Step::Accept(2), accept);
+        ballots.take(Step::Remember, Reply::Error(b"NOPERM"));
+        ballots.take(Step::Exist, exist);
+        ballots.take(Step::Time, time);
+        ballots
     }
 
     #[test]
-    fn one_number_accepts_all_and_an_array_says_which() {
-        let yes = Answer::Vote(Vote::Yes);
-        assert_eq!(first_three(Reply::Integer(0)), vec![yes.clone(); 3]);
-        assert_eq!(
-            first_three(Reply::Array(b":0\r\n:9\r\n:0\r\n")),
-            [yes.clone(), Answer::NeedsBallot(9), yes]
-        );
+    fn ballots_are_accepted_when_all_are_the_highest_now_and_near_the_node_s_time() {
+        let ballots = after(Reply::Integer(2), KNOWN, TIME);
+        assert_eq!(ballots.verdict(NOW), Answer::Vote(Vote::Yes));
+        assert_eq!(ballots.verdict(NOW - WINDOW), Answer::Vote(Vote::Yes));
+        let late = ballots.verdict(NOW - WINDOW - 1);
+        assert_eq!(late, Answer::NeedsBallot(NOW));
     }
 
     #[test]
-    fn nothing_is_accepted_by_an_answer_that_is_too_short_or_none() {
-        let replies = [
-            Reply::Array(b""),
-            Reply::Array(b"+OK\r\n"),
-            Reply::Array(b":-1\r\n"),
-            Reply::Integer(1),
-            Reply::Nil,
-            Reply::Error(b"NOPERM this user has no permissions"),
-        ];
-        for reply in replies {
-            let answers = first_three(reply);
-            let is_error = |answer: &Answer| matches!(answer, Answer::Error(_));
-            assert!(answers.iter().all(is_error), "{reply:?}: {answers:?}");
+    fn when_one_is_too_low_none_is_accepted() {
+        let ballots = after(Reply::Integer(1), KNOWN, TIME);
+        assert_eq!(ballots.verdict(NOW - 9), Answer::NeedsBallot(NOW));
+        assert_eq!(ballots.verdict(NOW + 9), Answer::NeedsBallot(NOW + 10));
+        // That does not stay so.
+        let mut ballots = ballots;
+        ballots.take(Step::Accept(1), Reply::Integer(1));
+        assert_eq!(ballots.verdict(NOW), Answer::Vote(Vote::Yes));
+    }
+
+    #[test]
+    fn a_boot_that_has_not_our_scripts_accepts_nothing() {
+        let ballots = after(Reply::Integer(2), Reply::Array(b":0\r\n"), TIME);
+        assert_eq!(ballots.verdict(NOW), Answer::NoScript);
+    }
+
+    #[test]
+    fn an_error_or_an_odd_reply_accepts_nothing() {
+        let (two, odd) = (Reply::Integer(2), Reply::Nil);
+        let denied = Reply::Error(b"NOPERM this user has no permissions");
+        for reply in [odd, denied, Reply::Array(b"")] {
+            for ballots in [
+                after(reply, KNOWN, TIME),
+                after(two, reply, TIME),
+                after(two, KNOWN, reply),
+            ] {
+                let answer = ballots.verdict(NOW);
+                assert!(matches!(answer, Answer::Error(_)), "{reply:?}: {answer:?}");
+            }
         }
-        let unknown = Reply::Error(b"NOSCRIPT No matching script.");
-        assert_eq!(first_three(unknown), vec![Answer::NoScript; 3]);
+    }
+
+    #[test]
+    fn a_ballot_may_be_ahead_of_what_the_node_told_by_the_window() {
+        let ballots = Ballots::new(NOW);
+        assert!(ballots.may_accept(NOW + WINDOW));
+        assert!(!ballots.may_accept(NOW + WINDOW + 1));
+        assert!(!Ballots::new(0).may_accept(NOW));
     }
 }

@@ -82,10 +82,8 @@ pub(crate) struct Script {
 /// address, the digests are unknown: the server says NOSCRIPT instead of voting, before it has been judged anew.
 #[derive(Clone, Debug)]
 pub(crate) struct Scripts {
-    /// Accepts the ballots of locks that are taken by SET; the others have them in their own scripts. Only where it was
-    /// loaded: a user who may not use scripts would have the lock by then, and could not give it back.
-    pub(crate) ballots: Script,
-    pub(crate) accept_apart: bool,
+    /// Whether the server took these scripts, and tells which ones it has.
+    pub(crate) are_known: bool,
     pub(crate) acquire: Script,
     pub(crate) acquire_many: Script,
     pub(crate) acquire_or_wait: Script,
@@ -140,8 +138,7 @@ impl Scripts {
             terms.max_ttl_ms
         );
         Scripts {
-            ballots: of_boot(&with_accept(include_str!("../scripts/ballots.lua"))),
-            accept_apart: false,
+            are_known: false,
             acquire: of_boot(&with_accept(include_str!("../scripts/acquire.lua"))),
             acquire_many: of_boot(&with_accept(include_str!("../scripts/acquire_many.lua"))),
             acquire_or_wait: with_promote(&with_accept(include_str!(
@@ -155,7 +152,7 @@ impl Scripts {
             extend_many: of_boot(include_str!("../scripts/extend_many.lua")),
             witness: of_boot(&witness),
             channel: terms.channel,
-            retention_ms: terms.ballot_retention_ms.to_string(),
+            retention_ms: (terms.ballot_retention_ms + REMINDER_MS).to_string(),
             grace_ms: terms.fair_grace_ms.to_string(),
         }
     }
@@ -165,28 +162,9 @@ impl Scripts {
         self.retention_ms.as_bytes()
     }
 
-    /// The ballot, if this question is written as a SET and the ballot has to be accepted behind it.
-    pub(crate) fn ballot_apart(
-        &self,
-        question: Question,
-        target: &Target,
-        form: Form,
-    ) -> Option<u64> {
-        match question {
-            Question::Acquire {
-                ballot: ballot @ 1..,
-                ..
-            } if self.accept_apart && form == Form::Brief && target.names().len() == 1 => {
-                Some(ballot)
-            }
-            _ => None,
-        }
-    }
-
     /// Those that a new connection loads.
-    pub(crate) fn to_load(&self) -> [&str; 10] {
+    pub(crate) fn to_load(&self) -> [&str; 9] {
         [
-            &self.ballots.text,
             &self.acquire_or_wait.text,
             &self.step_back.text,
             &self.leave.text,
@@ -207,6 +185,8 @@ pub(crate) enum Form {
     Brief,
     /// Scripts with their text, for a node that turned out not to have them.
     Whole,
+    /// A lock by SET; its ballot is accepted behind it, see [`Ballots`](super::ballots::Ballots).
+    Apart,
 }
 
 impl Question {
@@ -228,11 +208,7 @@ impl Question {
         };
         match self {
             Question::Acquire { ttl_ms, ballot: 0 } if !many => call.set(ttl_ms),
-            Question::Acquire { ttl_ms, .. }
-                if scripts.ballot_apart(self, target, form).is_some() =>
-            {
-                call.set(ttl_ms);
-            }
+            Question::Acquire { ttl_ms, .. } if form == Form::Apart => call.set(ttl_ms),
             Question::Acquire { ttl_ms, ballot } | Question::AcquireAgain { ttl_ms, ballot } => {
                 call.acquire(scripts, ttl_ms, ballot);
             }
@@ -265,7 +241,7 @@ impl Question {
     pub(crate) fn write_about_server(self, out: &mut Vec<u8>, scripts: &Scripts) {
         let script = match self {
             Question::KeepWitness => &scripts.witness,
-            Question::Learn { many: false } => &scripts.ballots,
+            Question::Learn { many: false } => &scripts.acquire,
             Question::Learn { many: true } => &scripts.acquire_many,
             _ => return resp::write_command(out, &[b"INFO", b"server"]),
         };
@@ -308,6 +284,9 @@ impl Question {
         }
     }
 }
+
+/// How often a node is told how long to remember what it accepts, while it goes on accepting, in ms.
+pub(crate) const REMINDER_MS: u64 = 1_000;
 
 /// What is subtracted from the answer to [`Question::AcquireOrWait`] when the owner is of another library.
 const NOT_OURS: i64 = 1 << 42;
@@ -480,7 +459,7 @@ impl Call<'_> {
     /// The head of a script's call: that many keys, and arguments behind them.
     fn begin(&mut self, script: &Script, counts: (usize, usize)) {
         let (verb, script): (&[u8], &str) = match self.form {
-            Form::Brief => (b"EVALSHA", &script.digest),
+            Form::Brief | Form::Apart => (b"EVALSHA", &script.digest),
             Form::Whole => (b"EVAL", &script.text),
         };
         begin_call(self.out, verb, script, counts);

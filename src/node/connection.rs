@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
 
-use super::ballots::{self, Ballots, MAX_BALLOTS};
+use super::ballots::{Ballots, Step};
 use super::command::{Answer, Form, Question, Scripts};
 use super::resp::{self, Reply};
 use super::setup::{Established, ServerInfo};
@@ -33,8 +33,8 @@ enum Due<T> {
     Answer(Asked<T>),
     /// It says whether the lock was taken; whether its ballot was accepted comes later.
     Lock(Asked<T>),
-    /// Whether the ballots of so many locks were accepted, of which the first was asked for then.
-    Ballots { count: usize, at: Nanos },
+    /// It is about the ballots of locks, and was asked for then.
+    Ballots(Step, Nanos),
 }
 
 /// A non-blocking connection that is past its set-up. Every call returns at once.
@@ -48,8 +48,10 @@ pub(crate) struct Connection<T> {
     /// What has arrived and is not yet a whole reply: `input[..arrived]`.
     input: Vec<u8>,
     arrived: usize,
-    /// The ballots of locks that were packed since the last flush.
+    /// The ballots of locks that were packed since the last flush, and whether the node's time is to be asked for anyway.
     ballots: Ballots,
+    steps: Vec<Step>,
+    time_is_old: bool,
     due: VecDeque<Due<T>>,
     /// Locks of which it is known whether they were taken, and not yet whether their ballots were accepted.
     half_answered: VecDeque<(Asked<T>, Answer)>,
@@ -58,6 +60,7 @@ pub(crate) struct Connection<T> {
 
 impl<T: Copy> Connection<T> {
     pub(crate) fn new(established: Established, now: Nanos) -> Connection<T> {
+        let node_time = established.server.time_us.unwrap_or(0);
         Connection {
             stream: established.stream,
             server: established.server,
@@ -66,7 +69,9 @@ impl<T: Copy> Connection<T> {
             sent: 0,
             input: Vec::new(),
             arrived: 0,
-            ballots: Ballots::default(),
+            ballots: Ballots::new(node_time),
+            steps: Vec::new(),
+            time_is_old: false,
             due: VecDeque::new(),
             half_answered: VecDeque::new(),
             last_heard: now,
@@ -87,26 +92,50 @@ impl<T: Copy> Connection<T> {
         form: Form,
         at: Nanos,
     ) {
-        question.write(&mut self.output, &self.scripts, target, token, form);
         let asked = Asked { mark, question, at };
-        match self.scripts.ballot_apart(question, target, form) {
-            None => self.due.push_back(Due::Answer(asked)),
-            Some(ballot) => {
-                self.ballots.add(target, ballot);
-                self.due.push_back(Due::Lock(asked));
-                if self.ballots.len() == MAX_BALLOTS {
-                    self.pack_ballots(at);
-                }
-            }
+        let Some(ballot) = self.ballot_apart(question, target, form) else {
+            question.write(&mut self.output, &self.scripts, target, token, form);
+            return self.due.push_back(Due::Answer(asked));
+        };
+        if self.ballots.are_full() {
+            self.pack_ballots(at);
         }
+        question.write(&mut self.output, &self.scripts, target, token, Form::Apart);
+        self.due.push_back(Due::Lock(asked));
+        self.ballots.add(target, ballot);
+    }
+
+    /// The ballot that is to be accepted apart from its lock, if it can be.
+    fn ballot_apart(&mut self, question: Question, target: &Target, form: Form) -> Option<u64> {
+        let Question::Acquire {
+            ballot: ballot @ 1..,
+            ..
+        } = question
+        else {
+            return None;
+        };
+        // A user who may not use scripts would have the lock by then, and could not give it back.
+        if form == Form::Whole || target.names().len() > 1 || !self.scripts.are_known {
+            return None;
+        }
+        let may_accept = self.ballots.may_accept(ballot);
+        self.time_is_old |= !may_accept;
+        may_accept.then_some(ballot)
     }
 
     fn pack_ballots(&mut self, at: Nanos) {
-        let count = self.ballots.len();
-        if count > 0 {
-            self.ballots.write(&mut self.output, &self.scripts);
-            self.due.push_back(Due::Ballots { count, at });
+        let Connection {
+            output,
+            steps,
+            scripts,
+            ..
+        } = self;
+        self.ballots.write(output, steps, scripts, at);
+        if std::mem::take(&mut self.time_is_old) && steps.is_empty() {
+            self.ballots.write_time(output, steps);
         }
+        let steps = steps.drain(..).map(|step| Due::Ballots(step, at));
+        self.due.extend(steps);
     }
 
     /// Packs a question about the server itself.
@@ -193,10 +222,12 @@ impl<T: Copy> Connection<T> {
                     let answer = asked.question.answer(reply);
                     self.half_answered.push_back((asked, answer));
                 }
-                Some(Due::Ballots { count, .. }) => {
-                    let locks = self.half_answered.drain(..count);
-                    let whole = |((asked, lock), ballot)| (asked, both(lock, ballot));
-                    answers.extend(locks.zip(ballots::verdicts(reply)).map(whole));
+                Some(Due::Ballots(step, _)) => {
+                    self.ballots.take(step, reply);
+                    if step == Step::Time {
+                        let locks = self.half_answered.drain(..);
+                        answers.extend(locks.map(|lock| complete(lock, &self.ballots)));
+                    }
                 }
             }
         }
@@ -212,12 +243,6 @@ impl<T: Copy> Connection<T> {
         Ok(())
     }
 
-    /// Whether this question was asked in two parts.
-    pub(crate) fn is_apart(&self, question: Question, target: &Target) -> bool {
-        let ballot = self.scripts.ballot_apart(question, target, Form::Brief);
-        ballot.is_some()
-    }
-
     /// Whether the server can call this process's waiters.
     pub(crate) fn can_call(&self) -> bool {
         !self.scripts.channel.is_empty()
@@ -227,7 +252,7 @@ impl<T: Copy> Connection<T> {
     pub(crate) fn waiting_since(&self) -> Option<Nanos> {
         self.due.front().map(|due| match *due {
             Due::Answer(asked) | Due::Lock(asked) => asked.at,
-            Due::Ballots { at, .. } => at,
+            Due::Ballots(_, at) => at,
         })
     }
 
@@ -241,19 +266,24 @@ impl<T: Copy> Connection<T> {
         let half_answered = self.half_answered.into_iter().map(|(asked, _)| asked);
         half_answered.chain(self.due.into_iter().filter_map(|due| match due {
             Due::Answer(asked) | Due::Lock(asked) => Some(asked),
-            Due::Ballots { .. } => None,
+            Due::Ballots(..) => None,
         }))
     }
 }
 
 /// The answer to an acquire, from what is known of its lock and of its ballot.
-fn both(lock: Answer, ballot: Answer) -> Answer {
-    match (lock, ballot) {
+fn complete<T>((asked, lock): (Asked<T>, Answer), ballots: &Ballots) -> (Asked<T>, Answer) {
+    let ballot = match asked.question {
+        Question::Acquire { ballot, .. } => ballots.verdict(ballot),
+        _ => Answer::Vote(Vote::Yes),
+    };
+    let answer = match (lock, ballot) {
         // Which boot it was that took or refused the lock is not known.
         (_, Answer::NoScript) => Answer::NoScript,
         (Answer::Vote(Vote::Yes), ballot) => ballot,
         (lock, _) => lock,
-    }
+    };
+    (asked, answer)
 }
 
 fn invalid(message: &str) -> io::Error {

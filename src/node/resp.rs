@@ -14,7 +14,7 @@ pub(crate) enum Reply<'a> {
     Integer(i64),
     Bulk(&'a [u8]),
     Nil,
-    /// The elements, one after the other, see [`integers`].
+    /// The elements, one after the other.
     Array(&'a [u8]),
     /// Another aggregate or a rare type, complete but not taken apart.
     Other,
@@ -98,16 +98,22 @@ pub(crate) fn push_text(elements: &[u8]) -> Option<&[u8]> {
     next()
 }
 
-/// The numbers in the elements of an array; ends at the first that is none.
-pub(crate) fn integers(elements: &[u8]) -> impl Iterator<Item = i64> {
-    let mut rest = elements;
-    std::iter::from_fn(move || match parse(rest) {
-        Ok(Some((Reply::Integer(number), length))) => {
-            rest = &rest[length..];
-            Some(number)
+/// The time in us since 1970, from the elements of the reply to TIME: seconds, and microseconds of the second.
+pub(crate) fn time(elements: &[u8]) -> Option<u64> {
+    let (seconds, length) = parse_number(elements)?;
+    let (micros, _) = parse_number(&elements[length..])?;
+    seconds.checked_mul(1_000_000)?.checked_add(micros)
+}
+
+/// The number in a bulk string, and how long that is altogether.
+fn parse_number(bytes: &[u8]) -> Option<(u64, usize)> {
+    match parse(bytes) {
+        Ok(Some((Reply::Bulk(digits), length))) => {
+            let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+            Some((number, length))
         }
         _ => None,
-    })
+    }
 }
 
 fn parse_value(bytes: &[u8], depth: usize) -> Result<Option<(Reply<'_>, usize)>, Malformed> {

@@ -301,8 +301,8 @@ fn prepare(
     let replies = dialogue.exchange("SCRIPT LOAD", &commands)?;
     // Without a run id nothing ties the witness to this boot.
     server.witnessed = server.run_id.is_some() && first_is_one(&replies[0]);
-    // The first of those that were loaded.
-    scripts.accept_apart = !matches!(replies[3], Value::ServerError(_));
+    let is_error = |reply: &Value| matches!(reply, Value::ServerError(_));
+    scripts.are_known = !is_error(&replies[0]) && !replies[3..].iter().any(is_error);
     server.appendfsync = second_text(&replies[1]);
     server.time_us = time_of(&replies[2]);
     server.time_at = clock::now();

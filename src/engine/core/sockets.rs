@@ -249,7 +249,7 @@ impl Core {
         let Link::Up(connection) = &mut node.link else {
             return;
         };
-        let (mut unwanted, mut unknown) = (Vec::new(), [false; 2]);
+        let mut unwanted = Vec::new();
         for asked in std::mem::take(&mut node.held) {
             let Some(operation) = self.operations.get_mut(asked.mark.operation) else {
                 continue;
@@ -257,12 +257,10 @@ impl Core {
             if operation.attempt != asked.mark.attempt {
                 continue;
             }
-            let many = operation.target.names().len() > 1;
-            // What is asked in whole is known from then on, but ballots that are apart are not asked in whole.
-            let is_wanted = operation.is_wanted();
-            unknown[usize::from(many)] |=
-                !is_wanted || connection.is_apart(asked.question, &operation.target);
-            if !is_wanted {
+            if !operation.is_wanted() {
+                let many = operation.target.names().len() > 1;
+                connection.ask_server((Mark::NONE, Question::Learn { many }), self.now);
+                mark_dirty(&mut self.dirty, &mut node.dirty, at);
                 operation.open = operation.open.without(NodeMask(1 << index));
                 unwanted.push(asked.mark.operation);
                 continue;
@@ -271,12 +269,6 @@ impl Core {
             let question = (asked.mark, asked.question);
             connection.ask(question, target, token, Form::Whole, self.now);
             mark_dirty(&mut self.dirty, &mut node.dirty, at);
-        }
-        for many in [false, true] {
-            if unknown[usize::from(many)] {
-                connection.ask_server((Mark::NONE, Question::Learn { many }), self.now);
-                mark_dirty(&mut self.dirty, &mut node.dirty, at);
-            }
         }
         for key in unwanted {
             self.evaluate(key);

@@ -1,6 +1,6 @@
 //! The fencing protocol of one resource: ballots, accepted by a quorum of nodes, become fences.
 //!
-//! Beside the scripts `acquire.lua` and `ballots.lua` of the library, with the same words. A *node* keeps the *holder's*
+//! Beside the script `acquire.lua` of the library and `src/node/ballots.rs`, with the same words. A *node* keeps the *holder's*
 //! token and the *highest* ballot that it ever accepted. An *attempt* to acquire, which is a token of its own, proposes a *ballot* to
 //! all nodes, and proposes again when it likes. When a *quorum* accepted the same ballot, that is its *fence*.
 //!
@@ -47,7 +47,7 @@ pub enum Rules {
 pub enum Acceptance {
     /// From the holder only, as in `acquire.lua`.
     ByHolder,
-    /// From anybody, as in `ballots.lua`. Then the lock makes no difference, and nodes keep none here.
+    /// From anybody, as for `ballots.rs`. Then the lock makes no difference, and nodes keep none here.
     Apart,
 }
 
@@ -141,7 +141,8 @@ pub enum Action {
         attempt: usize,
         round: usize,
     },
-    /// A node accepts a ballot for another resource whose cell is the same.
+    /// A node accepts a ballot for another resource whose cell is the same. (It may also take one that will not count, since it
+    /// is below the window. That is left out: it only has the node refuse more, as the next one is below the window, too.)
     Share {
         node: usize,
         ballot: Ballot,
@@ -350,14 +351,12 @@ impl Fencing {
             if back_at > state.now {
                 continue;
             }
-            for ballot in highest + 1..=self.largest_choice(state) {
-                if self
-                    .readings(state, &state.nodes[node], ballot)
-                    .contains(&Some(true))
-                {
-                    actions.push(Action::Share { node, ballot });
-                }
-            }
+            let higher = highest + 1..=self.largest_choice(state);
+            let in_window = higher.filter(|&ballot| {
+                let readings = self.readings(state, &state.nodes[node], ballot);
+                readings.contains(&Some(true))
+            });
+            actions.extend(in_window.map(|ballot| Action::Share { node, ballot }));
         }
     }
 
