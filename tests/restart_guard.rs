@@ -180,7 +180,8 @@ fn the_majority_goes_on_while_a_restarted_master_waits() {
         lock.release().unwrap();
     }
     assert_eq!(lock_count(&cluster[0]), 0);
-    assert_eq!(calls(&cluster[0], "evalsha"), 0);
+    let asked = ["set", "evalsha"].map(|command| calls(&cluster[0], command));
+    assert_eq!(asked, [0, 0]);
 }
 
 /// The same for a client that saw the restart and for one that comes later; a new connection in between changes nothing.
@@ -565,7 +566,7 @@ fn an_acquire_that_met_a_flushed_cache_is_not_overtaken_by_its_release() {
     lock.release().unwrap();
     // That the script was there when the release came is what this is about.
     eventually("the release to be answered", || {
-        calls(&cluster[2], "evalsha") >= 2
+        calls(&cluster[2], "evalsha") >= 1
     });
     let known = cluster[2].command(&["SCRIPT", "EXISTS", &digest]);
     assert_eq!(known.elements()[0].integer(), 1);

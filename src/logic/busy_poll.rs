@@ -46,6 +46,13 @@ impl BusyPoll {
         };
     }
 
+    /// Another question was asked in the same wait: if that is busy, it may be so for longer.
+    pub(crate) fn asked_also(&mut self, now: Nanos, window: Nanos) {
+        if self.until != 0 {
+            self.until = now + window;
+        }
+    }
+
     /// Others' questions are under way as well, and more will follow: a driver that sleeps until it is woken for one finds
     /// several then, which leave as one batch.
     pub(crate) fn in_company(&mut self) {
@@ -102,6 +109,16 @@ mod tests {
         assert!(busy_of_thousand(&mut poll, |_| 2 * WINDOW) < 20);
         busy_of_thousand(&mut poll, |_| WINDOW);
         assert_eq!(busy_of_thousand(&mut poll, |_| WINDOW), 1_000);
+    }
+
+    #[test]
+    fn a_further_question_prolongs_a_busy_wait_and_begins_none() {
+        let mut poll = BusyPoll::new(2);
+        poll.asked_also(1_000, WINDOW);
+        assert_eq!(poll.until(), 0);
+        poll.asked(1_000, WINDOW);
+        poll.asked_also(1_010, WINDOW);
+        assert_eq!(poll.until(), 1_010 + WINDOW);
     }
 
     #[test]

