@@ -5,7 +5,7 @@
 //! that it is near the node's own time, by what the node said of its time before and says behind; and that the boot is the one
 //! that may vote, by SCRIPT EXISTS, for that boot alone has our scripts. See docs/safety.md, section 4.
 
-use super::command::{Answer, REMINDER_MS, Scripts};
+use super::command::{Answer, Scripts};
 use super::resp::{self, Reply};
 use super::target::Target;
 use crate::clock::{MILLISECOND, Nanos};
@@ -15,7 +15,9 @@ use crate::logic::quorum::Vote;
 /// So many ballots are accepted together at most: to a server that is one step.
 const MAX_BALLOTS: usize = 256;
 
-/// As often as this a node is told how long to remember what it accepts. To say so each time would be a step more for it.
+/// As often as this, in ms, a node is told how long to remember what it accepts. To say so each time would be a step more
+/// for it; so it is told to remember it for as much longer.
+pub(crate) const REMINDER_MS: u64 = 1_000;
 const REMINDER: Nanos = REMINDER_MS * MILLISECOND;
 
 /// A member that is longer than what Redis keeps in a list, which it would search; so it keeps an index.
@@ -112,10 +114,8 @@ impl Ballots {
             resp::write_word(out, &[word]);
         }
         for (ballot, cell) in self.ballots.drain(..) {
-            for number in [ballot, cell.into()] {
-                let mut digits = [0; 20];
-                resp::write_word(out, &[resp::decimal(number, &mut digits)]);
-            }
+            resp::write_number(out, ballot);
+            resp::write_number(out, cell.into());
         }
     }
 
@@ -136,10 +136,10 @@ impl Ballots {
             (Step::Exist, Reply::Array(_)) => self.accepted = Err(Answer::NoScript),
             (Step::Time, Reply::Array(elements)) => match resp::time(elements) {
                 Some(time) => self.node_time = time,
-                None => self.accepted = Err(unexpected(reply)),
+                None => self.accepted = Err(Answer::unexpected(reply)),
             },
             (_, Reply::Error(text)) => self.accepted = Err(Answer::of_error(text)),
-            (_, reply) => self.accepted = Err(unexpected(reply)),
+            (_, reply) => self.accepted = Err(Answer::unexpected(reply)),
         }
     }
 
@@ -153,10 +153,6 @@ impl Ballots {
             Err(answer) => answer.clone(),
         }
     }
-}
-
-fn unexpected(reply: Reply<'_>) -> Answer {
-    Answer::Error(format!("unexpected reply {reply:?}").into())
 }
 
 #[cfg(test)]

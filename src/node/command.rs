@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ballots::REMINDER_MS;
 use super::resp::{self, Reply};
 use super::target::Target;
 use crate::logic::quorum::Vote;
@@ -67,6 +68,11 @@ impl Answer {
             false => Answer::Error(String::from_utf8_lossy(text).into_owned().into()),
         }
     }
+
+    /// A reply that no such question has.
+    pub(crate) fn unexpected(reply: Reply<'_>) -> Answer {
+        Answer::Error(format!("unexpected reply {reply:?}").into())
+    }
 }
 
 /// A script, and the digest under which the server keeps it.
@@ -97,7 +103,7 @@ pub(crate) struct Scripts {
     pub(crate) channel: Arc<str>,
     /// Does nothing. That the server has it says that this boot has lasted long enough to vote.
     pub(crate) witness: Script,
-    /// What the scripts are told of it, and in decimal, of the time that a called waiter has.
+    /// In ms and decimal, for how long ballots are remembered, and how much time a called waiter has.
     retention_ms: String,
     grace_ms: String,
 }
@@ -280,13 +286,10 @@ impl Question {
             // The key is there, as some other library's hash or list: taken, and certainly not ours.
             (_, Reply::Error(text)) if is_wrong_type(text) => Answer::Vote(Vote::No),
             (_, Reply::Error(text)) => Answer::of_error(text),
-            (_, other) => Answer::Error(format!("unexpected reply {other:?}").into()),
+            (_, other) => Answer::unexpected(other),
         }
     }
 }
-
-/// How often a node is told how long to remember what it accepts, while it goes on accepting, in ms.
-pub(crate) const REMINDER_MS: u64 = 1_000;
 
 /// What is subtracted from the answer to [`Question::AcquireOrWait`] when the owner is of another library.
 const NOT_OURS: i64 = 1 << 42;
@@ -312,7 +315,6 @@ struct Call<'a> {
 
 impl Call<'_> {
     fn set(&mut self, ttl_ms: u64) {
-        let mut digits = [0; 20];
         resp::begin_command(self.out, 6);
         resp::write_word(self.out, &[b"SET"]);
         for key in self.target.locks() {
@@ -321,7 +323,7 @@ impl Call<'_> {
         resp::write_word(self.out, &[self.token]);
         resp::write_word(self.out, &[b"NX"]);
         resp::write_word(self.out, &[b"PX"]);
-        resp::write_word(self.out, &[resp::decimal(ttl_ms, &mut digits)]);
+        resp::write_number(self.out, ttl_ms);
     }
 
     fn exists(&mut self) {
@@ -354,8 +356,7 @@ impl Call<'_> {
             resp::write_word(self.out, &[word]);
         }
         for cell in self.target.cells() {
-            let mut digits = [0; 20];
-            resp::write_word(self.out, &[resp::decimal(cell.into(), &mut digits)]);
+            resp::write_number(self.out, cell.into());
         }
     }
 
@@ -467,11 +468,10 @@ impl Call<'_> {
 }
 
 fn begin_call(out: &mut Vec<u8>, verb: &[u8], script: &str, (keys, arguments): (usize, usize)) {
-    let mut digits = [0; 20];
     resp::begin_command(out, 3 + keys + arguments);
     resp::write_word(out, &[verb]);
     resp::write_word(out, &[script.as_bytes()]);
-    resp::write_word(out, &[resp::decimal(keys as u64, &mut digits)]);
+    resp::write_number(out, keys as u64);
 }
 
 /// A ballot as the scripts want it, empty for none.

@@ -46,6 +46,12 @@ pub(crate) fn write_word(out: &mut Vec<u8>, parts: &[&[u8]]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends a number as a word to `out`.
+pub(crate) fn write_number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    write_word(out, &[decimal(number, &mut digits)]);
+}
+
 /// Appends a command to `out`.
 pub(crate) fn write_command(out: &mut Vec<u8>, words: &[&[u8]]) {
     begin_command(out, words.len());
