@@ -4,9 +4,10 @@
  * has answered; late answers are drained by the next operation. Nothing is checked, retried or timed out, so no library
  * that does its work and sleeps until an answer comes can be faster by more than the machine's noise. The scenario
  * "spin" asks the kernel again and again instead of sleeping: less wake-up latency for a core that is kept busy. The
- * scenario "rested" pauses before each pair, so that it meets servers and processors that have fallen asleep. */
+ * scenario "rested" pauses before each pair, so that it meets servers and processors that have fallen asleep. The
+ * scenario "handover" is in handover.c. */
 #define _GNU_SOURCE
-#include "../common/bench.h"
+#include "floor.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -43,11 +44,10 @@ struct floor_state {
   size_t release_length;
 };
 
-/* Loads the script on one node and returns its digest in `sha` (40 digits and a NUL). */
-static void load_script(int fd, char *sha) {
-  char command[512], answer[128];
-  int length = snprintf(command, sizeof command, "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n$%zu\r\n%s\r\n",
-                        sizeof release_script - 1, release_script);
+void floor_load_script(int fd, const char *script, char sha[FLOOR_SHA]) {
+  char command[1024], answer[128];
+  int length =
+      snprintf(command, sizeof command, "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n$%zu\r\n%s\r\n", strlen(script), script);
   if (write(fd, command, (size_t)length) != length) bench_die("SCRIPT LOAD");
   size_t got = 0;
   while (got < 47) { /* "$40\r\n" + 40 digits + "\r\n" */
@@ -55,12 +55,12 @@ static void load_script(int fd, char *sha) {
     if (n <= 0) bench_die("SCRIPT LOAD");
     got += (size_t)n;
   }
-  memcpy(sha, answer + 5, 40);
-  sha[40] = '\0';
+  memcpy(sha, answer + 5, FLOOR_SHA - 1);
+  sha[FLOOR_SHA - 1] = '\0';
 }
 
 static void prepare(struct floor_state *state, const struct bench_args *args) {
-  char sha[41], ttl[16], key[128];
+  char sha[FLOOR_SHA], ttl[16], key[128];
   state->node_count = args->node_count;
   state->quorum = args->node_count / 2 + 1;
   state->patience = strcmp(args->scenario, "spin") == 0 ? 0 : -1;
@@ -70,7 +70,7 @@ static void prepare(struct floor_state *state, const struct bench_args *args) {
     struct node *node = &state->nodes[i];
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = node};
     node->socket = bench_dial(args->urls[i]);
-    load_script(node->socket, sha);
+    floor_load_script(node->socket, release_script, sha);
     if (epoll_ctl(state->epoll, EPOLL_CTL_ADD, node->socket, &event) != 0) bench_die("epoll_ctl");
   }
   snprintf(key, sizeof key, "%s:floor", args->prefix);
@@ -161,10 +161,14 @@ int main(int argc, char **argv) {
   struct bench_args args;
   struct bench_result result = {0};
   bench_args_parse(&args, argc, argv);
+  if (strcmp(args.scenario, "handover") == 0) {
+    floor_handover(&args);
+    return 0;
+  }
   bool known =
       strcmp(args.scenario, "pair") == 0 || strcmp(args.scenario, "spin") == 0 || strcmp(args.scenario, "rested") == 0;
   if (!known || args.callers != 1) {
-    fputs("the floor knows the scenarios pair, spin and rested, with one caller\n", stderr);
+    fputs("the floor knows the scenarios pair, spin, rested and handover, with one caller\n", stderr);
     return 2;
   }
   prepare(&state, &args);

@@ -49,12 +49,13 @@ int main(int argc, char **argv) {
   struct bench_args args;
   bench_args_parse(&args, argc, argv);
   if (strcmp(args.scenario, "pair") == 0) ours_pair(&args);
+  else if (strcmp(args.scenario, "alternate") == 0) ours_alternate(&args);
   else if (strcmp(args.scenario, "async") == 0) ours_async(&args);
   else if (strcmp(args.scenario, "memory") == 0) ours_memory(&args);
   else if (strcmp(args.scenario, "turns") == 0) ours_turns(&args);
   else if (strcmp(args.scenario, "handover") == 0) ours_handover(&args);
   else {
-    fprintf(stderr, "scenarios: pair, async, memory, turns, handover; not %s\n", args.scenario);
+    fprintf(stderr, "scenarios: pair, alternate, async, memory, turns, handover; not %s\n", args.scenario);
     return 2;
   }
   return 0;

@@ -21,6 +21,9 @@ redlock_factory *ours_connect(const struct bench_args *args);
 /* Blocking calls from --callers threads, each on its own resource. */
 void ours_pair(const struct bench_args *args);
 
+/* One caller's pairs, with the options as given and with fair=off in turn. */
+void ours_alternate(const struct bench_args *args);
+
 /* --inflight operations at a time on one queue, from one thread. */
 void ours_async(const struct bench_args *args);
 

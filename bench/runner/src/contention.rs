@@ -11,6 +11,9 @@ const UNFAIR: &str = "ours, fair=off";
 /// A pair of the floor, after a rest: two round trips to servers that sleep, as a hand-over's are.
 const RESTED: &str = "floor, rested";
 
+/// The lock handed over by the fewest messages that do it, between two processes with bare sockets.
+const FLOOR: &str = "floor";
+
 /// Processes that want the lock at the same time.
 const PROCESSES: usize = 16;
 
@@ -21,8 +24,8 @@ pub fn scenarios(options: &Options) -> [Scenario; 4] {
     [
         hand_over(options),
         turns(options),
-        uncontended(options, "uncontended-one-caller", 1),
-        uncontended(options, "uncontended-many-callers", 64),
+        uncontended_one(options),
+        uncontended_many(options),
     ]
 }
 
@@ -35,6 +38,8 @@ fn hand_over(options: &Options) -> Scenario {
         let least = Runs::HandOver { least: 1 };
         contended(options, peer, "handover", least)
     }));
+    let least = Runs::HandOver { least: HAND_OVERS };
+    subjects.push(contended(options, FLOOR, "handover", least));
     subjects.push(Subject {
         label: RESTED,
         arguments: words(&["--scenario", "rested"]),
@@ -44,10 +49,11 @@ fn hand_over(options: &Options) -> Scenario {
         name: "hand-over",
         subjects,
         comparisons: vec![
-            limit("p50_us", 500.0, Target::AtMost(1.0)),
-            limit("p99_us", 2000.0, Target::AtMost(1.0)),
+            limit("p50_us", 500.0, Some(Target::AtMost(1.0))),
+            limit("p99_us", 2000.0, Some(Target::AtMost(1.0))),
             against("p50_us", "redsync", Some(Target::AtMost(0.02))),
             against("p50_us", "redisson", Some(Target::AtMost(0.1))),
+            against("p50_us", FLOOR, None),
             against("p50_us", RESTED, None),
             against("p50_us", "node-redlock", None),
             against("p50_us", UNFAIR, None),
@@ -69,7 +75,7 @@ fn turns(options: &Options) -> Scenario {
     slow.for_each(|subject| subject.rounds = subject.rounds.min(2));
     let mut comparisons = vec![
         against("turns_per_s", "redsync", Some(Target::AtLeast(1.4))),
-        limit("jain", 1.0, Target::AtLeast(0.99)),
+        limit("jain", 1.0, Some(Target::AtLeast(0.99))),
         // A fifteenth.
         against("longest_wait_us", "redsync", Some(Target::AtMost(0.066))),
     ];
@@ -82,6 +88,7 @@ fn turns(options: &Options) -> Scenario {
         comparisons.push(against("wait_p50_us", other, None));
         comparisons.push(against("wait_p99_us", other, None));
         comparisons.push(against("inside_p50_us", other, None));
+        comparisons.push(against("occupied", other, None));
     }
     Scenario {
         name: TURNS,
@@ -90,30 +97,39 @@ fn turns(options: &Options) -> Scenario {
     }
 }
 
-/// Pairs that nobody else is in the way of, with the queue and without.
-fn uncontended(options: &Options, name: &'static str, callers: usize) -> Scenario {
+/// Pairs that nobody else is in the way of, with the queue and without, in turn within one run.
+fn uncontended_one(options: &Options) -> Scenario {
+    let subject = Subject {
+        arguments: words(&["--scenario", "alternate", "--option", "fair=on"]),
+        ..pair(options, "ours", 1)
+    };
+    Scenario {
+        name: "uncontended-one-caller",
+        subjects: vec![subject],
+        comparisons: vec![
+            limit("p50_to_fair_off", 1.0, Some(Target::AtMost(1.03))),
+            limit("cpu_to_fair_off", 1.0, None),
+        ],
+    }
+}
+
+/// The same from many callers, whose pairs a second need runs of their own.
+fn uncontended_many(options: &Options) -> Scenario {
     let with = |label, fair| {
         let mut subject = Subject {
             label,
-            ..pair(options, "ours", callers)
+            ..pair(options, "ours", 64)
         };
         subject.arguments.extend(words(&["--option", fair]));
         subject
     };
-    let comparisons = match callers {
-        1 => vec![
-            against("p50_us", UNFAIR, Some(Target::AtMost(1.03))),
-            against("cpu_us_per_pair", UNFAIR, None),
-        ],
-        _ => vec![
+    Scenario {
+        name: "uncontended-many-callers",
+        subjects: vec![with("ours", "fair=on"), with(UNFAIR, "fair=off")],
+        comparisons: vec![
             against("pairs_per_s", UNFAIR, Some(Target::AtLeast(0.97))),
             against("cpu_us_per_pair", UNFAIR, None),
         ],
-    };
-    Scenario {
-        name,
-        subjects: vec![with("ours", "fair=on"), with(UNFAIR, "fair=off")],
-        comparisons,
     }
 }
 
@@ -141,10 +157,10 @@ fn contended(options: &Options, program: &'static str, scenario: &str, runs: Run
     }
 }
 
-fn limit(metric: &'static str, limit: f64, target: Target) -> Comparison {
+fn limit(metric: &'static str, limit: f64, target: Option<Target>) -> Comparison {
     Comparison {
         metric,
         other: Other::Limit(limit),
-        target: Some(target),
+        target,
     }
 }

@@ -106,6 +106,7 @@ fn figures(reports: &[Report], seconds: f64) -> Result<Value, String> {
     if waits.is_empty() {
         return Err("nobody wanted the lock in the window".to_owned());
     }
+    let occupied: f64 = all.iter().map(|turn| inside_within(turn, start, end)).sum();
     let inside = sorted(all.iter().map(|turn| turn.released - turn.acquired));
     Ok(json!({
         "turns_per_s": turns / seconds,
@@ -114,6 +115,7 @@ fn figures(reports: &[Report], seconds: f64) -> Result<Value, String> {
         "wait_p99_us": percentile(&waits, 0.99),
         "longest_wait_us": percentile(&waits, 1.0),
         "inside_p50_us": percentile(&inside, 0.5),
+        "occupied": occupied / (end - start),
         "overlaps": overlaps(all),
         "waits_us": waits,
     }))
@@ -122,6 +124,11 @@ fn figures(reports: &[Report], seconds: f64) -> Result<Value, String> {
 fn acquired_within(turns: &[Turn], start: f64, end: f64) -> usize {
     let within = |turn: &&Turn| turn.acquired >= start && turn.acquired < end;
     turns.iter().filter(within).count()
+}
+
+/// How much of the window somebody was inside for this turn. All turns together fill it at most, as they exclude each other.
+fn inside_within(turn: &Turn, start: f64, end: f64) -> f64 {
+    (turn.released.min(end) - turn.acquired.max(start)).max(0.0)
 }
 
 /// How many turns began while another's holder had not called release yet: how often exclusion was violated.
@@ -198,5 +205,16 @@ mod tests {
         assert_eq!(figures["longest_wait_us"], 8e6);
         assert_eq!(figures["waits_us"].as_array().unwrap().len(), 5);
         assert_eq!(figures["overlaps"], 0);
+        assert_eq!(figures["occupied"], 0.3);
+    }
+
+    #[test]
+    fn only_what_is_within_the_window_occupies_it() {
+        let occupied = |turn| inside_within(&turn, 10.0, 20.0);
+        assert_eq!(occupied(turn(0.0, 5.0, 9.0)), 0.0);
+        assert_eq!(occupied(turn(0.0, 5.0, 12.0)), 2.0);
+        assert_eq!(occupied(turn(0.0, 18.0, 25.0)), 2.0);
+        assert_eq!(occupied(turn(0.0, 5.0, 25.0)), 10.0);
+        assert_eq!(occupied(turn(0.0, 21.0, 25.0)), 0.0);
     }
 }
