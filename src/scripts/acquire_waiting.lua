@@ -38,8 +38,7 @@ if fresh then
   if second[1] then
     redis.call('PEXPIRE', KEYS[3], ARGV[2] + 60000)
     redis.call('SET', KEYS[2], '1', 'PX', ARGV[2] + 60000)
-    local channel, number = string.match(second[1], '^(.*)|(%d+)$')
-    redis.pcall('PUBLISH', channel, number .. ' standby ' .. ARGV[2])
+    tell(second[1], 'standby ' .. ARGV[2])
   end
 end
 return least

@@ -1,25 +1,25 @@
+-- Tells a waiter something: it is a member of the queue, `channel|number`. Returns how many processes heard it, 0 if its
+-- process is gone; a table with the error if this user may not publish.
+local function tell(waiter, what)
+  local channel, number = string.match(waiter, '^(.*)|(%d+)$')
+  return redis.pcall('PUBLISH', channel, number .. ' ' .. what)
+end
 -- Reserves a free lock for the first waiter that is still there, and wakes it: for as long as `grace` ms the lock's key
 -- says whose turn it is, so that nobody else can take it. Returns the key's new value, nil if nobody waits.
--- A waiter is a member of the queue, `channel|number`; its score is its arrival. PUBLISH tells whether its process lives.
 local function promote(lock, waiting, queue, grace)
   while true do
-    local head = redis.call('ZPOPMIN', queue)
-    if not head[1] then return nil end
-    local channel, number = string.match(head[1], '^(.*)|(%d+)$')
-    local heard = redis.pcall('PUBLISH', channel, number .. ' wake ' .. lock)
-    if type(heard) == 'table' then
-      -- This user may not publish: the waiters must look for themselves.
-      redis.call('ZADD', queue, head[2], head[1])
-      return nil
-    end
+    local first, second = unpack(redis.call('ZRANGE', queue, 0, 1))
+    if not first then return nil end
+    local heard = tell(first, 'wake ' .. lock)
+    -- The waiters must look for themselves.
+    if type(heard) == 'table' then return nil end
+    redis.call('ZREM', queue, first)
     if heard > 0 then
-      local reservation = 'reserved:' .. head[1]
+      local reservation = 'reserved:' .. first
       redis.call('SET', lock, reservation, 'PX', grace)
-      local second = redis.call('ZRANGE', queue, 0, 0)
-      if second[1] then
+      if second then
         redis.call('SET', waiting, '1', 'PX', 60000)
-        channel, number = string.match(second[1], '^(.*)|(%d+)$')
-        redis.call('PUBLISH', channel, number .. ' standby ' .. grace)
+        tell(second, 'standby ' .. grace)
       end
       return reservation
     end
