@@ -310,7 +310,7 @@ fn nodes_that_deny_scripts_grant_locks_that_only_run_out() {
         .map(|server| server.url_as("alice", "secret"))
         .collect();
     let factory = Factory::with_options(&urls, &common::options()).unwrap();
-    // With fences, accepting the ballot takes a script: nothing is taken.
+    // With fences, a node has to say whether it has our scripts: nothing is taken.
     let error = acquire(&factory).unwrap_err();
     assert_eq!(error.status(), Status::NoQuorum);
     assert!(refusals(&error) >= 2, "{error:?}");

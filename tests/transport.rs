@@ -223,6 +223,28 @@ fn a_user_with_few_permissions() {
     );
 }
 
+/// The highest ballots are in a key of their own, which is easily forgotten where an application's keys are listed.
+#[test]
+fn a_user_who_may_not_use_the_highest_ballots_gets_no_fence() {
+    let server = Server::builder()
+        .acl_user("alice on >secret ~app:* ~{app:* &* +@all")
+        .start();
+    let url = server.url_as("alice", "secret");
+    let error = connect(&url, &[])
+        .acquire("app:r", TTL, Wait::No)
+        .unwrap_err();
+    let message = &error.nodes()[0].message;
+    assert!(message.contains("NOPERM"), "{error:?}");
+    assert!(message.contains("{}:redlock:ballots"), "{error:?}");
+    common::eventually("the lock to be given back", || !server.holds("app:r"));
+    let unfenced = connect(&url, &[("fencing", "off")]);
+    let lock = unfenced.acquire("app:r", TTL, Wait::No).unwrap();
+    lock.release().unwrap();
+    let prefixed = connect(&url, &[("key_prefix", "app:")]);
+    let lock = prefixed.acquire("r", TTL, Wait::No).unwrap();
+    lock.release().unwrap();
+}
+
 #[test]
 fn a_database_by_its_number() {
     let server = Server::builder().start();

@@ -138,9 +138,19 @@ impl Ballots {
                 Some(time) => self.node_time = time,
                 None => self.accepted = Err(Answer::unexpected(reply)),
             },
+            (Step::Accept(_), Reply::Error(text)) => self.accepted = Err(self.refused(text)),
             (_, Reply::Error(text)) => self.accepted = Err(Answer::of_error(text)),
             (_, reply) => self.accepted = Err(Answer::unexpected(reply)),
         }
+    }
+
+    /// The node's error, and of which key it speaks: a user who may use the locks' keys may still lack this one.
+    fn refused(&self, text: &[u8]) -> Answer {
+        let (text, key) = (
+            String::from_utf8_lossy(text),
+            String::from_utf8_lossy(&self.key),
+        );
+        Answer::Error(format!("{text} (accepting the fence in the key \"{key}\")").into())
     }
 
     /// What the replies say about one of the ballots that they were to.
