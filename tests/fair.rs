@@ -467,3 +467,38 @@ fn without_fairness_nobody_queues() {
     queue.next(&mut events, 1, Some(PATIENCE)).unwrap();
     assert!(events[0].result.is_ok());
 }
+
+/// The highest ballots of the locks on this node: the cells of their resources. A member that is none only makes Redis
+/// keep an index.
+fn cells(server: &Server) -> Vec<String> {
+    let members = server.command(&["ZRANGE", "{}:redlock:ballots", "0", "-1"]);
+    let all = members.elements().iter().map(|member| member.text());
+    all.filter(|cell| cell.parse::<u16>().is_ok()).collect()
+}
+
+#[test]
+fn a_waiter_whose_fence_is_too_low_for_some_does_not_wait_for_a_node_that_hangs() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(5);
+    // A wait for the node that hangs would not end in time.
+    let options =
+        common::options_with(&[("fair_grace_ms", "60000"), ("node_timeout_ms", "600000")]);
+    let factory = Factory::with_options(&cluster.urls(), &options).unwrap();
+    common::all_connected(&factory);
+    let held = factory.acquire("r", TTL, Wait::No).unwrap();
+    let queue = Queue::new().unwrap();
+    line_up(&cluster, &factory, &queue, 1);
+    cluster[4].stop();
+    // Somebody whose clock is ahead has taken a lock that shares the cell, on two nodes.
+    let ahead = (held.fence() + 900_000).to_string();
+    for server in [&cluster[0], &cluster[1]] {
+        for cell in cells(server) {
+            server.command(&["ZADD", "{}:redlock:ballots", &ahead, &cell]);
+        }
+    }
+    held.release().unwrap();
+    served_in_order(&queue, 0..1);
+    cluster[4].cont();
+}

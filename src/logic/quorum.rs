@@ -129,6 +129,11 @@ impl Tally {
         }
     }
 
+    /// Whether the nodes that have granted are a quorum already, and only some ballots were too low.
+    pub(crate) fn could_do_with_larger_ballot(&self) -> bool {
+        !self.low.is_empty() && self.yes.len() + self.low.len() >= quorum(self.nodes)
+    }
+
     /// Whether a refusal is the work of several rivals that each got too few nodes, rather than of one holder: no
     /// quorum refused, and some node did say yes. Worth a quick new attempt.
     pub(crate) fn is_split(&self) -> bool {
@@ -161,6 +166,20 @@ mod tests {
     use super::*;
 
     const VOTES: [Vote; 4] = [Vote::Yes, Vote::No, Vote::Unavailable, Vote::Low];
+
+    #[test]
+    fn a_larger_ballot_helps_where_a_quorum_granted_and_some_wanted_one() {
+        let helps = |votes: &[Vote]| {
+            let mut tally = Tally::new(5);
+            for (node, vote) in votes.iter().enumerate() {
+                tally.record(node, *vote);
+            }
+            tally.could_do_with_larger_ballot()
+        };
+        use Vote::{Low, No, Yes};
+        assert!(helps(&[Yes, Low, Yes]) && helps(&[Low, Low, Low]) && helps(&[No, Low, Yes, Low]));
+        assert!(!helps(&[Yes, Yes, Yes]) && !helps(&[Low, Yes]) && !helps(&[Low, No, No, Yes]));
+    }
 
     /// Calls `check` for every assignment of a vote or silence to `nodes` nodes, in every rotation of the order of
     /// arrival.

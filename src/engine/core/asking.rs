@@ -135,7 +135,7 @@ impl Core {
     }
 
     /// Too low a ballot for some node: proposes a larger one, to all nodes, under the same token.
-    fn propose_again(&mut self, key: Key) {
+    pub(super) fn propose_again(&mut self, key: Key) {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
