@@ -236,7 +236,7 @@ fn a_user_who_may_not_use_the_highest_ballots_gets_no_fence() {
     let message = &error.nodes()[0].message;
     assert!(message.contains("NOPERM"), "{error:?}");
     assert!(message.contains("{}:redlock:ballots"), "{error:?}");
-    common::eventually("the lock to be given back", || !server.holds("app:r"));
+    eventually("the lock to be given back", || !server.holds("app:r"));
     let unfenced = connect(&url, &[("fencing", "off")]);
     let lock = unfenced.acquire("app:r", TTL, Wait::No).unwrap();
     lock.release().unwrap();

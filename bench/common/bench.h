@@ -55,6 +55,10 @@ struct bench_window bench_window_open(const struct bench_args *args);
 /* Sleeps until a moment of bench_now_ns(). */
 void bench_sleep_until(uint64_t moment);
 
+/* Takes and gives one lock by turns, as the lines "take" and "give" on stdin say, and prints in microseconds when it
+ * came and when its release was called: what `take` and `give` return, in nanoseconds of bench_now_ns(). */
+void bench_handover(uint64_t (*take)(void *), uint64_t (*give)(void *), void *context);
+
 /* Durations of pairs, in tenths of a microsecond: exact, to be sorted at the end. */
 struct bench_samples {
   uint32_t *tenths;

@@ -38,26 +38,8 @@ struct floor_state {
   int epoll;
   int patience; /* epoll_wait's timeout: -1 sleeps, 0 spins */
   bool rests;
-  char acquire[512];
-  size_t acquire_length;
-  char release[512];
-  size_t release_length;
+  struct floor_command acquire, release;
 };
-
-void floor_load_script(int fd, const char *script, char sha[FLOOR_SHA]) {
-  char command[1024], answer[128];
-  int length =
-      snprintf(command, sizeof command, "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n$%zu\r\n%s\r\n", strlen(script), script);
-  if (write(fd, command, (size_t)length) != length) bench_die("SCRIPT LOAD");
-  size_t got = 0;
-  while (got < 47) { /* "$40\r\n" + 40 digits + "\r\n" */
-    ssize_t n = read(fd, answer + got, sizeof answer - got);
-    if (n <= 0) bench_die("SCRIPT LOAD");
-    got += (size_t)n;
-  }
-  memcpy(sha, answer + 5, FLOOR_SHA - 1);
-  sha[FLOOR_SHA - 1] = '\0';
-}
 
 static void prepare(struct floor_state *state, const struct bench_args *args) {
   char sha[FLOOR_SHA], ttl[16], key[128];
@@ -75,14 +57,8 @@ static void prepare(struct floor_state *state, const struct bench_args *args) {
   }
   snprintf(key, sizeof key, "%s:floor", args->prefix);
   snprintf(ttl, sizeof ttl, "%d", BENCH_TTL_MS);
-  state->acquire_length =
-      (size_t)snprintf(state->acquire, sizeof state->acquire,
-                       "*6\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n$2\r\nNX\r\n$2\r\nPX\r\n$%zu\r\n%s\r\n",
-                       strlen(key), key, sizeof token - 1, token, strlen(ttl), ttl);
-  state->release_length =
-      (size_t)snprintf(state->release, sizeof state->release,
-                       "*5\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", sha, strlen(key),
-                       key, sizeof token - 1, token);
+  floor_compose(&state->acquire, (const char *[]){"SET", key, token, "NX", "PX", ttl}, 6);
+  floor_compose(&state->release, (const char *[]){"EVALSHA", sha, "1", key, token}, 5);
 }
 
 /* Reads what one node has to say; true when its newest command is answered with `good` as the first byte. */
@@ -102,18 +78,19 @@ static bool drain(struct node *node, char good) {
 
 /* Writes one command to one node. A node that has stopped reading, so that its buffers are full, is given up for good:
  * whatever part of a command has gone out, nothing can follow it. */
-static bool submit(struct node *node, const char *command, size_t length) {
+static bool submit(struct node *node, const struct floor_command *command) {
   if (node->lost) return false;
-  node->lost = send(node->socket, command, length, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)length;
+  node->lost =
+      send(node->socket, command->text, command->length, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)command->length;
   node->sent++;
   return !node->lost;
 }
 
 /* Sends one command to all nodes and waits for a quorum of good answers; false when that can no longer come. */
-static bool scatter_gather(struct floor_state *state, const char *command, size_t length, char good) {
+static bool scatter_gather(struct floor_state *state, const struct floor_command *command, char good) {
   struct epoll_event events[BENCH_MAX_NODES];
   size_t granted = 0, refused = 0;
-  for (size_t i = 0; i < state->node_count; i++) refused += !submit(&state->nodes[i], command, length);
+  for (size_t i = 0; i < state->node_count; i++) refused += !submit(&state->nodes[i], command);
   while (granted < state->quorum && refused <= state->node_count - state->quorum) {
     int ready = epoll_wait(state->epoll, events, BENCH_MAX_NODES, state->patience);
     for (int i = 0; i < ready; i++) {
@@ -127,8 +104,7 @@ static bool scatter_gather(struct floor_state *state, const char *command, size_
 }
 
 static bool pair(struct floor_state *state) {
-  return scatter_gather(state, state->acquire, state->acquire_length, '+') &&
-         scatter_gather(state, state->release, state->release_length, ':');
+  return scatter_gather(state, &state->acquire, '+') && scatter_gather(state, &state->release, ':');
 }
 
 static void measure(struct floor_state *state, const struct bench_window *window, struct bench_result *result) {

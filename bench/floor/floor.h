@@ -7,6 +7,14 @@
 /* A digest of a script: 40 digits and a NUL. */
 #define FLOOR_SHA 41
 
+/* A command as it goes over the wire. */
+struct floor_command {
+  char text[1024];
+  size_t length;
+};
+
+void floor_compose(struct floor_command *command, const char *const *words, size_t count);
+
 /* Loads the script on one node and returns its digest. */
 void floor_load_script(int fd, const char *script, char sha[FLOOR_SHA]);
 

@@ -6,26 +6,19 @@
 #define _GNU_SOURCE
 #include "floor.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* KEYS: the lock, the waiter. ARGV: the owner, its channel, the time to live. 1 when it has the lock, 0 when it waits.
- */
+/* KEYS: the lock, the waiter. ARGV: the owner, its channel, the time to live. 1: it has the lock; 0: it waits. */
 static const char want_script[] = "if redis.call('SET',KEYS[1],ARGV[1],'NX','PX',ARGV[3]) then return 1 end "
                                   "redis.call('SET',KEYS[2],ARGV[2],'PX',ARGV[3]) return 0";
 /* KEYS: the lock, the waiter. ARGV: the owner. */
 static const char give_script[] = "if redis.call('GET',KEYS[1])~=ARGV[1] then return 0 end redis.call('DEL',KEYS[1]) "
                                   "local waiter=redis.call('GETDEL',KEYS[2]) "
                                   "if waiter then redis.call('PUBLISH',waiter,'') end return 1";
-
-struct command {
-  char text[512];
-  size_t length;
-};
 
 struct node {
   int commands, calls; /* sockets: for commands, and for what the node says by itself */
@@ -36,22 +29,10 @@ struct party {
   size_t count;
   size_t quorum;
   int epoll;
-  struct command want, claim, give;
+  struct floor_command want, claim, give;
 };
 
-static void add(struct command *command, const char *word) {
-  int room = (int)(sizeof command->text - command->length);
-  int more = snprintf(command->text + command->length, (size_t)room, "$%zu\r\n%s\r\n", strlen(word), word);
-  if (more >= room) bench_die("--resource-prefix is too long");
-  command->length += (size_t)more;
-}
-
-static void compose(struct command *command, const char *const *words, size_t count) {
-  command->length = (size_t)snprintf(command->text, sizeof command->text, "*%zu\r\n", count);
-  for (size_t i = 0; i < count; i++) add(command, words[i]);
-}
-
-static void send_all(int fd, const struct command *command) {
+static void send_all(int fd, const struct floor_command *command) {
   if (send(fd, command->text, command->length, MSG_NOSIGNAL) != (ssize_t)command->length) bench_die("send");
 }
 
@@ -68,8 +49,8 @@ static void watch(const struct party *party, int fd, size_t index, bool calls) {
 }
 
 static void subscribe(int fd, const char *channel) {
-  struct command command;
-  compose(&command, (const char *[]){"SUBSCRIBE", channel}, 2);
+  struct floor_command command;
+  floor_compose(&command, (const char *[]){"SUBSCRIBE", channel}, 2);
   send_all(fd, &command);
   receive(fd);
 }
@@ -94,12 +75,12 @@ static void prepare(struct party *party, const struct bench_args *args) {
     watch(party, node->commands, i, false);
     watch(party, node->calls, i, true);
   }
-  compose(&party->want, (const char *[]){"EVALSHA", want, "2", lock, waiter, token, channel, ttl}, 8);
-  compose(&party->claim, (const char *[]){"SET", lock, token, "NX", "PX", ttl}, 6);
-  compose(&party->give, (const char *[]){"EVALSHA", give, "2", lock, waiter, token}, 6);
+  floor_compose(&party->want, (const char *[]){"EVALSHA", want, "2", lock, waiter, token, channel, ttl}, 8);
+  floor_compose(&party->claim, (const char *[]){"SET", lock, token, "NX", "PX", ttl}, 6);
+  floor_compose(&party->give, (const char *[]){"EVALSHA", give, "2", lock, waiter, token}, 6);
 }
 
-static void scatter(const struct party *party, const struct command *command) {
+static void scatter(const struct party *party, const struct floor_command *command) {
   for (size_t i = 0; i < party->count; i++) send_all(party->nodes[i].commands, command);
 }
 
@@ -130,12 +111,14 @@ static uint64_t gather(struct party *party) {
   return moment;
 }
 
-static uint64_t take(struct party *party) {
+static uint64_t take(void *context) {
+  struct party *party = context;
   scatter(party, &party->want);
   return gather(party);
 }
 
-static uint64_t give(struct party *party) {
+static uint64_t give(void *context) {
+  struct party *party = context;
   uint64_t called = bench_now_ns();
   scatter(party, &party->give);
   gather(party);
@@ -144,12 +127,7 @@ static uint64_t give(struct party *party) {
 
 void floor_handover(const struct bench_args *args) {
   static struct party party;
-  char line[16];
   prepare(&party, args);
   (void)bench_window_open(args);
-  while (fgets(line, sizeof line, stdin) != NULL) {
-    uint64_t moment = strcmp(line, "take\n") == 0 ? take(&party) : give(&party);
-    printf("%" PRIu64 "\n", moment / 1000);
-    fflush(stdout);
-  }
+  bench_handover(take, give, &party);
 }

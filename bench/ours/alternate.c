@@ -5,7 +5,6 @@
 #include "ours.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define PAIRS_IN_A_BLOCK 100
 
@@ -14,21 +13,11 @@ struct side {
   struct bench_result result;
 };
 
-static bool pair(redlock_factory *factory, const char *resource) {
-  redlock_lock *lock = NULL;
-  redlock_error *error = NULL;
-  bool good = redlock_acquire(factory, resource, BENCH_TTL_MS, OURS_WAIT_MS, &lock, &error) == REDLOCK_OK &&
-              redlock_release(lock, &error) == REDLOCK_OK;
-  if (!good) ours_failed(error);
-  redlock_lock_free(lock);
-  return good;
-}
-
 static void run_block(struct side *side, const char *resource) {
   double cpu = bench_cpu_us();
   uint64_t begun = bench_now_ns(), block_begun = begun;
   for (int i = 0; i < PAIRS_IN_A_BLOCK; i++) {
-    bool good = pair(side->factory, resource);
+    bool good = ours_one_pair(side->factory, resource, false);
     uint64_t done = bench_now_ns();
     if (good) bench_samples_add(&side->result.samples, done - begun);
     else side->result.failures++;
@@ -52,7 +41,7 @@ void ours_alternate(const struct bench_args *args) {
   unfair.options[unfair.option_count++] = "fair=off";
   struct side sides[2] = {{.factory = ours_connect(args)}, {.factory = ours_connect(&unfair)}};
   snprintf(resource, sizeof resource, "%s:alternate", args->prefix);
-  for (int i = 0; i < 2; i++) (void)pair(sides[i].factory, resource);
+  for (int i = 0; i < 2; i++) (void)ours_one_pair(sides[i].factory, resource, false);
   struct bench_window window = bench_window_open(args);
   bench_sleep_until(window.start);
   while (bench_now_ns() < window.end)

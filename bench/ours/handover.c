@@ -1,40 +1,34 @@
 /* The scenario "handover": takes and gives one lock as the lines on stdin say, and says when. */
 #include "ours.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-static void say(uint64_t moment) {
-  printf("%" PRIu64 "\n", moment / 1000);
-  fflush(stdout);
+struct party {
+  redlock_factory *factory;
+  redlock_lock *lock;
+  char resource[128];
+};
+
+static uint64_t take(void *context) {
+  struct party *party = context;
+  ours_take(party->factory, party->resource, &party->lock);
+  return bench_now_ns();
 }
 
-static void take(redlock_factory *factory, const char *resource, redlock_lock **lock) {
-  ours_take(factory, resource, lock);
-  say(bench_now_ns());
-}
-
-/* Says it after the release, so that printing costs no time in which others wait. */
-static void give(redlock_lock **lock) {
+static uint64_t give(void *context) {
+  struct party *party = context;
   uint64_t called = bench_now_ns();
-  ours_give(*lock);
-  *lock = NULL;
-  say(called);
+  ours_give(party->lock);
+  party->lock = NULL;
+  return called;
 }
 
 void ours_handover(const struct bench_args *args) {
-  char line[16], resource[128];
-  redlock_lock *lock = NULL;
-  redlock_factory *factory = ours_connect(args);
-  ours_warm(args, factory);
-  snprintf(resource, sizeof resource, "%s:handover", args->prefix);
+  struct party party = {.factory = ours_connect(args)};
+  ours_warm(args, party.factory);
+  snprintf(party.resource, sizeof party.resource, "%s:handover", args->prefix);
   (void)bench_window_open(args);
-  while (fgets(line, sizeof line, stdin) != NULL) {
-    if (strcmp(line, "take\n") == 0 && lock == NULL) take(factory, resource, &lock);
-    else if (strcmp(line, "give\n") == 0 && lock != NULL) give(&lock);
-    else bench_die(line);
-  }
-  redlock_lock_free(lock);
-  redlock_factory_free(factory);
+  bench_handover(take, give, &party);
+  redlock_lock_free(party.lock);
+  redlock_factory_free(party.factory);
 }

@@ -21,6 +21,9 @@ redlock_factory *ours_connect(const struct bench_args *args);
 /* Blocking calls from --callers threads, each on its own resource. */
 void ours_pair(const struct bench_args *args);
 
+/* One acquire and release; false, and the first reason is said, when either fails. */
+bool ours_one_pair(redlock_factory *factory, const char *resource, bool keep_alive);
+
 /* One caller's pairs, with the options as given and with fair=off in turn. */
 void ours_alternate(const struct bench_args *args);
 

@@ -16,13 +16,12 @@ struct caller {
   char resource[128];
 };
 
-static bool pair(const struct caller *caller) {
+bool ours_one_pair(redlock_factory *factory, const char *resource, bool keep_alive) {
   redlock_lock *lock = NULL;
   redlock_error *error = NULL;
-  bool good =
-      redlock_acquire(caller->factory, caller->resource, BENCH_TTL_MS, OURS_WAIT_MS, &lock, &error) == REDLOCK_OK &&
-      (!caller->keep_alive || redlock_lock_keep_alive(lock, NULL, 0, &error) == REDLOCK_OK) &&
-      redlock_release(lock, &error) == REDLOCK_OK;
+  bool good = redlock_acquire(factory, resource, BENCH_TTL_MS, OURS_WAIT_MS, &lock, &error) == REDLOCK_OK &&
+              (!keep_alive || redlock_lock_keep_alive(lock, NULL, 0, &error) == REDLOCK_OK) &&
+              redlock_release(lock, &error) == REDLOCK_OK;
   if (!good) ours_failed(error);
   redlock_lock_free(lock);
   return good;
@@ -32,7 +31,7 @@ static void *run(void *context) {
   struct caller *caller = context;
   uint64_t begun = bench_now_ns();
   while (begun < caller->window.end) {
-    bool good = pair(caller);
+    bool good = ours_one_pair(caller->factory, caller->resource, caller->keep_alive);
     uint64_t done = bench_now_ns();
     if (done >= caller->window.start) {
       if (good) bench_samples_add(&caller->samples, done - begun);

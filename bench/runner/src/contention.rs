@@ -33,7 +33,10 @@ pub fn scenarios(options: &Options) -> [Scenario; 4] {
 pub const TURNS: &str = "turns";
 
 fn hand_over(options: &Options) -> Scenario {
-    let mut subjects = ours(options, "handover", Runs::HandOver { least: HAND_OVERS });
+    let mut subjects = with_and_without(|| {
+        let least = Runs::HandOver { least: HAND_OVERS };
+        contended(options, "ours", "handover", least)
+    });
     subjects.extend(PEERS.map(|peer| {
         let least = Runs::HandOver { least: 1 };
         contended(options, peer, "handover", least)
@@ -66,7 +69,7 @@ fn hand_over(options: &Options) -> Scenario {
 
 fn turns(options: &Options) -> Scenario {
     let together = || Runs::Together(PROCESSES);
-    let mut subjects = ours(options, "turns", together());
+    let mut subjects = with_and_without(|| contended(options, "ours", "turns", together()));
     subjects.extend(PEERS.map(|peer| contended(options, peer, "turns", together())));
     // Sixteen virtual machines take most of a minute to start.
     let slow = subjects
@@ -115,17 +118,9 @@ fn uncontended_one(options: &Options) -> Scenario {
 
 /// The same from many callers, whose pairs a second need runs of their own.
 fn uncontended_many(options: &Options) -> Scenario {
-    let with = |label, fair| {
-        let mut subject = Subject {
-            label,
-            ..pair(options, "ours", 64)
-        };
-        subject.arguments.extend(words(&["--option", fair]));
-        subject
-    };
     Scenario {
         name: "uncontended-many-callers",
-        subjects: vec![with("ours", "fair=on"), with(UNFAIR, "fair=off")],
+        subjects: with_and_without(|| pair(options, "ours", 64)),
         comparisons: vec![
             against("pairs_per_s", UNFAIR, Some(Target::AtLeast(0.97))),
             against("cpu_us_per_pair", UNFAIR, None),
@@ -134,10 +129,9 @@ fn uncontended_many(options: &Options) -> Scenario {
 }
 
 /// Ours with its queue, and without.
-fn ours(options: &Options, scenario: &str, runs: Runs) -> Vec<Subject> {
+fn with_and_without(ours: impl Fn() -> Subject) -> Vec<Subject> {
     let with = |label, fair| {
-        let mut subject = contended(options, "ours", scenario, runs);
-        subject.label = label;
+        let mut subject = Subject { label, ..ours() };
         subject.arguments.extend(words(&["--option", fair]));
         subject
     };
