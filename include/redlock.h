@@ -582,8 +582,9 @@ redlock_status redlock_factory_check(struct redlock_factory *factory,
  * other clients that connect from now on.
  *
  * For a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on them.
- * Nothing else needs it: a node that restarted votes again by itself when every lock that it may have forgotten has run out. Blocks
- * for a moment only, until the I/O thread has answered. Any thread.
+ * A node that is not connected is taken for a restarted one by clients that connect from now on: vouch again when
+ * redlock_factory_check() shows it. Nothing else needs this call: a node that restarted votes again by itself when every lock that
+ * it may have forgotten has run out. Blocks for a moment only, until the I/O thread has answered. Any thread.
  *
  * @param factory the factory; not NULL
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
