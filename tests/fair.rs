@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::{calls, child};
 use redlock::{Completion, Factory, Lock, Queue, Wait};
-use testkit::{Cluster, Server};
+use testkit::{Cluster, Reply, Server};
 
 const TTL: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -499,6 +499,42 @@ fn a_waiter_whose_fence_is_too_low_for_some_does_not_wait_for_a_node_that_hangs(
         }
     }
     held.release().unwrap();
+    served_in_order(&queue, 0..1);
+    cluster[4].cont();
+}
+
+#[test]
+fn a_waiter_that_some_refused_asks_them_again_when_they_call_and_another_node_hangs() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(5);
+    let urls = cluster.urls();
+    // A wait for the node that hangs would not end in time.
+    let options =
+        common::options_with(&[("fair_grace_ms", "60000"), ("node_timeout_ms", "120000")]);
+    let minority = Factory::with_options(&urls[..2], &options).unwrap();
+    let factory = Factory::with_options(&urls, &options).unwrap();
+    common::all_connected(&minority);
+    common::all_connected(&factory);
+    let remains = minority.acquire("r", TTL, Wait::No).unwrap();
+    let held = factory.acquire("r", TTL, Wait::No).unwrap();
+    let queue = Queue::new().unwrap();
+    line_up(&cluster, &factory, &queue, 1);
+    cluster[4].stop();
+    let before = [0, 1].map(|index| scripts_run(&cluster[index]));
+    let holder = held.token().to_owned();
+    drop(held);
+    testkit::wait_until(PATIENCE, "two nodes have granted, two refused", || {
+        let owner = |index: usize| match cluster[index].command(&["GET", "r"]) {
+            Reply::Nil => holder.clone(),
+            owner => owner.text(),
+        };
+        owner(2) == owner(3)
+            && owner(2) != holder
+            && (0..2).all(|index| scripts_run(&cluster[index]) > before[index])
+    });
+    remains.release().unwrap();
     served_in_order(&queue, 0..1);
     cluster[4].cont();
 }

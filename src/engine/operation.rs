@@ -110,6 +110,8 @@ pub(crate) struct Operation {
     pub(crate) tally: Tally,
     /// This attempt asks only the nodes that called.
     pub(crate) gathering: bool,
+    /// Nodes that refused in the present round and have put it into their queue.
+    put_in_queue: NodeMask,
     /// Nodes that called while the attempt was on that they had refused.
     pub(crate) called: NodeMask,
     /// Nodes whose queue it is in, as far as is known: each of them is going to call.
@@ -144,6 +146,7 @@ impl Operation {
             open: NodeMask::default(),
             tally: Tally::new(nodes),
             gathering: false,
+            put_in_queue: NodeMask::default(),
             called: NodeMask::default(),
             queued_on: NodeMask::default(),
             notes: Vec::new(),
@@ -319,6 +322,7 @@ impl Operation {
         if !self.tally.record(node, Vote::No) {
             return;
         }
+        self.put_in_queue.insert(node);
         if holder_calls {
             self.queued_on.insert(node);
         }
@@ -331,6 +335,21 @@ impl Operation {
             *look_after_ms = after_ms.max(*look_after_ms);
             *calls &= holder_calls;
         }
+    }
+
+    /// Takes back the refusal of a node that has called since, if others have granted: with this node's vote the attempt
+    /// may still be won. Whether it did.
+    ///
+    /// A node that puts somebody into its queue accepts no ballot, so that asking once more is as if the first question
+    /// had never arrived. It may not be asked so if it has answered a plain acquire.
+    pub(crate) fn take_back_refusal(&mut self, node: usize) -> bool {
+        let holds_some = !self.tally.yes().is_empty() || !self.tally.low().is_empty();
+        let does = holds_some && self.put_in_queue.contains(node);
+        if does {
+            self.put_in_queue.remove(node);
+            self.tally.take_back(node);
+        }
+        does
     }
 
     /// When the holder's time is over, as far as is known.
@@ -409,6 +428,7 @@ impl Operation {
         self.asked_at = now;
         self.asked = NodeMask::default();
         self.open = NodeMask::default();
+        self.put_in_queue = NodeMask::default();
         self.tally = Tally::new(self.set.addresses.len());
         self.notes.clear();
     }

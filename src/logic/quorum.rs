@@ -112,6 +112,11 @@ impl Tally {
         true
     }
 
+    /// Takes back a node's refusal: it is asked once more.
+    pub(crate) fn take_back(&mut self, node: usize) {
+        self.no.remove(node);
+    }
+
     /// What is certain now. Once it is not `Pending`, no further vote changes whether it is `Won`.
     pub(crate) fn decision(&self) -> Decision {
         let quorum = quorum(self.nodes);

@@ -277,13 +277,19 @@ impl Handover {
 
     /// A node calls.
     fn called(&self, state: &mut State, client: usize, node: usize) {
+        let holds_some = count(state, client, Vote::Yes) > 0;
         let link = &mut state.nodes[node].links[client];
         link.queued_on = false;
         let is_new = link.vote == Vote::NotAsked;
         let gathering = state.clients[client].gathering;
+        let refused = link.vote == Vote::No;
         match state.clients[client].phase {
             Phase::Resting => self.gather(state, client),
             Phase::Asking if gathering && is_new => self.ask(state, client, node),
+            Phase::Asking if refused && holds_some => {
+                link.vote = Vote::NotAsked;
+                self.ask(state, client, node);
+            }
             Phase::Asking => {
                 link.called = !gathering || self.clients != Clients::Forgetful;
                 self.evaluate(state, client);
