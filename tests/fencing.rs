@@ -372,6 +372,33 @@ fn ballots_that_are_too_low_are_proposed_again_also_those_of_the_same_batch() {
     }
 }
 
+#[test]
+fn a_ballot_that_some_refuse_is_proposed_again_while_another_node_hangs() {
+    let cluster = Cluster::start(5);
+    // A wait for the node that hangs would not end in time.
+    let factory = client(&cluster.urls(), &[("node_timeout_ms", "120000")]);
+    common::all_connected(&factory);
+    take_fence(&factory);
+    cluster[4].stop();
+    let ballot = (node::now(&cluster[0]) + 500_000).to_string();
+    for cell in CELLS {
+        for server in [&cluster[0], &cluster[1]] {
+            server.command(&["ZADD", BALLOTS, &ballot, cell]);
+        }
+    }
+    let queue = Queue::new().unwrap();
+    factory
+        .submit_acquire("r", TTL, Wait::Forever, &queue, 0)
+        .unwrap();
+    let mut events = Vec::new();
+    queue.next(&mut events, 1, Some(common::PATIENCE)).unwrap();
+    let event = events
+        .pop()
+        .expect("an end before the node has to be given up");
+    assert!(matches!(event.result, Ok(Completion::Acquired(_))));
+    cluster[4].cont();
+}
+
 /// What a node last said of its time is old then, and its own clock has to be asked.
 #[test]
 fn fences_rise_over_rests_that_are_longer_than_a_ballot_may_be_ahead() {

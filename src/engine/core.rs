@@ -272,6 +272,7 @@ impl Core {
         while let Some(timer) = self.timers.pop_due(self.looked_at) {
             match timer {
                 Timer::NodeTimeout { operation, attempt } => self.node_timeout(operation, attempt),
+                Timer::Straggling { operation, attempt } => self.straggling(operation, attempt),
                 Timer::Resume { operation, attempt } => {
                     if self.is_at(operation, attempt) && self.may_look(operation, attempt) {
                         self.resume(operation);

@@ -436,6 +436,7 @@ impl Operation {
     /// Proposes this ballot in a further round of the same attempt; what the nodes took they keep.
     pub(crate) fn begin_further_round(&mut self, proposal: u64, now: Nanos) {
         self.earlier = self.may_hold();
+        self.gathering = false;
         self.begin_round(now);
         if let Task::Acquire {
             ballot,

@@ -11,6 +11,8 @@ use crate::clock::Nanos;
 pub(crate) enum Timer {
     /// The nodes had their time to answer this attempt of an operation.
     NodeTimeout { operation: Key, attempt: u32 },
+    /// The nodes that this attempt has not heard had as long again as those that a larger ballot needs.
+    Straggling { operation: Key, attempt: u32 },
     /// An operation has rested, or waited for nodes, long enough after this attempt.
     Resume { operation: Key, attempt: u32 },
     /// The holder of a lock that an operation waits for should be gone by now.

@@ -229,10 +229,35 @@ impl Core {
             return;
         }
         match operation.tally.decision() {
-            Decision::Pending => {}
+            Decision::Pending => self.mind_stragglers(key),
             Decision::Won => self.won(key),
             Decision::TooLow => self.propose_again(key),
             decision => self.not_won(key, decision),
+        }
+    }
+
+    /// Votes are missing. Where a larger ballot could do without them they are not awaited until the node timeout, for their
+    /// nodes may hang; but for as long again as the others took, because a further round is not for nothing.
+    fn mind_stragglers(&mut self, key: Key) {
+        let Some(operation) = self.operations.get(key) else {
+            return;
+        };
+        if operation.tally.could_do_with_larger_ballot() {
+            let taken = (self.now - operation.asked_at).max(MILLISECOND);
+            let timer = Timer::Straggling {
+                operation: key,
+                attempt: operation.attempt,
+            };
+            self.timers.set(self.now + taken, timer);
+        }
+    }
+
+    pub(super) fn straggling(&mut self, key: Key, attempt: u32) {
+        if let Some(operation) = self.operations.get(key)
+            && operation.attempt == attempt
+            && operation.phase == Phase::Asking
+        {
+            self.propose_again(key);
         }
     }
 

@@ -92,7 +92,8 @@ impl Core {
             ..
         } = self;
         timers.next(|timer| match *timer {
-            Timer::NodeTimeout { operation, attempt } => operations
+            Timer::NodeTimeout { operation, attempt }
+            | Timer::Straggling { operation, attempt } => operations
                 .get(operation)
                 .is_some_and(|operation| operation.attempt == attempt),
             Timer::Resume { operation, attempt } | Timer::Look { operation, attempt } => operations

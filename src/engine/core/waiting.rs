@@ -140,10 +140,6 @@ impl Core {
             return;
         };
         operation.gathering = false;
-        // Those that do not call may hang. With a larger ballot it can do without them.
-        if operation.phase == Phase::Asking && operation.tally.could_do_with_larger_ballot() {
-            return self.propose_again(key);
-        }
         let uncalled = operation.open.without(operation.asked);
         operation.open = NodeMask(operation.open.0 & operation.asked.0);
         let timer = Timer::NodeTimeout {
