@@ -584,11 +584,12 @@ redlock_status redlock_factory_check(struct redlock_factory *factory,
  * For a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on them.
  * A node that is not connected is taken for a restarted one by clients that connect from now on: vouch again when
  * redlock_factory_check() shows it. Nothing else needs this call: a node that restarted votes again by itself when every lock that
- * it may have forgotten has run out. Blocks for a moment only, until the I/O thread has answered. Any thread.
+ * it may have forgotten has run out. Blocks until a new factory has contacted all nodes, at most the option
+ * "connect_timeout_ms"; later for a moment only. Any thread.
  *
  * @param factory the factory; not NULL
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
- * @return `REDLOCK_OK`; `REDLOCK_ERR_NO_QUORUM` when no node is connected (yet: redlock_factory_check() tells);
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_NO_QUORUM` when no node can be reached: redlock_factory_check() tells why;
  *         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
  */
 redlock_status redlock_factory_vouch(struct redlock_factory *factory,

@@ -254,6 +254,37 @@ fn there_is_nobody_to_vouch_for_while_no_node_is_connected() {
     assert_eq!(factory.vouch().unwrap_err().status(), Status::NoQuorum);
 }
 
+/// A part of the nodes alone would leave the others out: newcomers would take them for restarted ones.
+#[test]
+fn a_new_factory_contacts_all_nodes_before_it_vouches_for_them() {
+    let cluster = Cluster::start(5);
+    for _ in 0..10 {
+        let factory = client(&cluster.urls(), "strict");
+        assert_eq!(factory.vouch().unwrap(), 5);
+    }
+}
+
+#[test]
+fn vouching_ends_when_the_factory_is_closed() {
+    let cluster = Cluster::start(3);
+    cluster[2].stop();
+    let options = options_with(&[
+        ("restart_guard", "strict"),
+        ("connect_timeout_ms", "120000"),
+    ]);
+    let factory = Factory::with_options(&cluster.urls(), &options).unwrap();
+    let other = factory.clone();
+    let vouching = std::thread::spawn(move || other.vouch());
+    connected(&factory, 0);
+    connected(&factory, 1);
+    factory.close();
+    assert_eq!(
+        vouching.join().unwrap().unwrap_err().status(),
+        Status::Closed
+    );
+    cluster[2].cont();
+}
+
 /// The clock of the server is set back, so that nothing but the witness can speak for its age.
 #[test]
 fn a_client_that_was_there_long_enough_leaves_a_witness() {

@@ -284,7 +284,8 @@ func (f *Factory) Check() (string, error) {
 
 // Vouch gives the operator's word that the nodes have forgotten no lock: those that are connected vote at once. It is for
 // a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on
-// them. It fails with [ErrNoQuorum] when no node is connected (yet); [Factory.Check] tells.
+// them. A new factory contacts all nodes first. It fails with [ErrNoQuorum] when none can be reached; [Factory.Check] tells
+// why.
 func (f *Factory) Vouch() error {
 	failed := f.ready(context.Background())
 	if failed == nil {

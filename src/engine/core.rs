@@ -59,7 +59,7 @@ pub(crate) enum Request {
         kept: Key,
         outcome: Outcome,
     },
-    /// An operator vouches for the nodes that are connected.
+    /// An operator vouches for the nodes that can be reached.
     Vouch {
         place: usize,
         ticket: Arc<Ticket>,
@@ -212,7 +212,7 @@ impl Core {
             Request::Cancel(ticket) => self.cancel(&ticket),
             Request::Keep(kept) => self.keep(kept),
             Request::Kept { kept, outcome } => self.kept_outcome(kept, outcome),
-            Request::Vouch { place, ticket } => self.vouch(place, &ticket),
+            Request::Vouch { place, ticket } => self.vouch(place, ticket),
             Request::Inspect { place, ticket } => self.inspect(place, &ticket),
         }
     }
@@ -229,6 +229,7 @@ impl Core {
     }
 
     fn shut(&mut self, place: usize) {
+        self.stop_vouching(place);
         for key in self.operations.keys() {
             let ends = self.operations.get(key).is_some_and(|operation| {
                 operation.set.place == place

@@ -10,6 +10,7 @@ use super::core::Request;
 use super::runtime::Runtime;
 use super::slab::Key;
 use super::sync::Pending;
+use super::ticket::Ticket;
 use crate::clock::{self, MICROSECOND, MILLISECOND, Nanos};
 use crate::error::{NodeReport, Status};
 use crate::fork;
@@ -385,6 +386,8 @@ pub(crate) struct Nodes {
     pub(crate) last_look: Nanos,
     /// Whether no node is known to be older than the longest TTL: a set that was just started.
     pub(crate) all_new: bool,
+    /// Operators that vouch for the nodes, when the last has been contacted.
+    pub(crate) vouching: Vec<Arc<Ticket>>,
     /// Operations that wait for a node to come up.
     pub(crate) waiting: Vec<Key>,
     /// Operations that are asking and not yet decided, of those that take turns; at most [`MAX_ASKING`].
@@ -407,6 +410,7 @@ impl Nodes {
             ballots: Ballots::default(),
             last_look: 0,
             all_new: false,
+            vouching: Vec::new(),
             waiting: Vec::new(),
             asking: 0,
             queued: VecDeque::new(),

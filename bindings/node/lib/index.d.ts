@@ -108,7 +108,8 @@ export class Factory {
 
   /**
    * The operator's word that the nodes have forgotten no lock: those that are connected vote at once. For a fresh set of
-   * nodes with `restartGuard: "strict"`. Rejects with a {@link NoQuorumError} when no node is connected yet.
+   * nodes with `restartGuard: "strict"`. A new factory contacts all nodes first. Rejects with a {@link NoQuorumError}
+   * when none can be reached.
    */
   vouch(): Promise<void>;
 

@@ -11,7 +11,7 @@ use crate::engine::operation::{Operation, Task};
 use crate::engine::runtime;
 use crate::engine::ticket::{Outcome, Ticket};
 use crate::engine::timer::Timer;
-use crate::error::Status;
+use crate::error::{Error, Status};
 use crate::log::{self, Level};
 use crate::logic::admission::{self, Admission, Boot};
 use crate::logic::quorum::NodeMask;
@@ -20,16 +20,46 @@ use crate::node::connection::{Asked, Connection};
 use crate::node::setup::{self, Established, ServerInfo, SetupError, Superseded};
 
 impl Core {
-    /// The connected nodes may vote from now on, and newcomers are told so by the witness.
-    pub(super) fn vouch(&mut self, place: usize, ticket: &Ticket) {
-        let mut count = 0;
-        for index in 0..self.sets[place].as_ref().map_or(0, |set| set.nodes.len()) {
-            if self.keep_witness((place, index)) {
-                count += 1;
-            }
+    /// The connected nodes may vote from now on, and newcomers are told so by the witness. Waits until each node has been
+    /// reached, or has failed to be: newcomers would take one that is left out for a restarted one.
+    pub(super) fn vouch(&mut self, place: usize, ticket: Arc<Ticket>) {
+        let Some(set) = self.sets[place].as_mut() else {
+            return ticket.complete(Outcome::Vouched(0));
+        };
+        set.vouching.push(ticket);
+        match set.shared.upgrade() {
+            Some(shared) if !shared.is_closed() => self.vouch_if_contacted(place),
+            _ => self.stop_vouching(place),
         }
-        ticket.complete(Outcome::Vouched(count));
+    }
+
+    fn vouch_if_contacted(&mut self, place: usize) {
+        let Some(set) = self.sets[place].as_mut() else {
+            return;
+        };
+        if set.vouching.is_empty() || !set.nodes.iter().all(|node| node.contacted) {
+            return;
+        }
+        let tickets = std::mem::take(&mut set.vouching);
+        let nodes = 0..set.nodes.len();
+        let count = nodes
+            .filter(|index| self.keep_witness((place, *index)))
+            .count();
+        for ticket in tickets {
+            ticket.complete(Outcome::Vouched(count));
+        }
         self.resume_waiting(place);
+    }
+
+    /// The factory is closed: nobody vouches any more.
+    pub(super) fn stop_vouching(&mut self, place: usize) {
+        let Some(set) = self.sets[place].as_mut() else {
+            return;
+        };
+        for ticket in std::mem::take(&mut set.vouching) {
+            let error = Error::new(Status::Closed, "the factory was closed");
+            ticket.complete(Outcome::Failed(error));
+        }
     }
 
     /// Leaves the witness on a connected node, which votes itself from now on.
@@ -112,6 +142,7 @@ impl Core {
             Err(failure) => self.connect_failed(at, failure),
         }
         self.resume_waiting(place);
+        self.vouch_if_contacted(place);
     }
 
     /// The address of another node of the set that turned out to be the same server.

@@ -46,7 +46,7 @@ class BaseFactory:
     def vouch(self) -> None:
         """Give the operator's word that the nodes have forgotten no lock, so that those that are connected vote at once.
 
-        For a fresh set of nodes with the option ``restart_guard`` set to ``strict``.
+        For a fresh set of nodes with the option ``restart_guard`` set to ``strict``. A new factory contacts all nodes first.
         """
         self._connections.vouch()
 
