@@ -42,8 +42,9 @@ func newOptions(settings []setting) (*C.redlock_options, *Error) {
 type textList []*C.char
 
 func newTextList(texts []string) textList {
-	size := C.size_t(len(texts)+1) * C.size_t(unsafe.Sizeof((*C.char)(nil)))
-	list := unsafe.Slice((**C.char)(C.malloc(size)), len(texts)+1)[:len(texts)]
+	count, size := C.size_t(len(texts)+1), C.size_t(unsafe.Sizeof((*C.char)(nil)))
+	// Of zeros: storing a pointer shows the garbage collector what was in its place.
+	list := unsafe.Slice((**C.char)(C.calloc(count, size)), len(texts)+1)[:len(texts)]
 	for i, text := range texts {
 		list[i] = C.CString(text)
 	}
