@@ -332,11 +332,14 @@ fn an_acquire_without_contention_asks_each_node_once() {
     }
 }
 
-/// Other clients have taken these resources, or some that share their cells, with higher ballots than ours will be.
-fn accepted_ahead(cluster: &Cluster, ahead_us: u64) -> u64 {
+/// Other clients have taken these resources, or some that share their cells, with higher ballots than ours will be, on the
+/// first nodes.
+fn accepted_ahead(cluster: &Cluster, nodes: usize, ahead_us: u64) -> u64 {
     let ballot = node::now(&cluster[0]) + ahead_us;
-    for cell in CELLS {
-        cluster.command_all(&["ZADD", BALLOTS, &ballot.to_string(), cell]);
+    for server in cluster.iter().take(nodes) {
+        for cell in CELLS {
+            server.command(&["ZADD", BALLOTS, &ballot.to_string(), cell]);
+        }
     }
     ballot
 }
@@ -348,7 +351,7 @@ fn ballots_that_are_too_low_are_proposed_again_also_those_of_the_same_batch() {
     common::all_connected(&factory);
     let queue = Queue::new().unwrap();
     for round in 0..20 {
-        let ahead = accepted_ahead(&cluster, 500_000);
+        let ahead = accepted_ahead(&cluster, cluster.len(), 500_000);
         let names: Vec<_> = (0..30).map(|number| format!("other:{number}")).collect();
         let names = names.iter().map(String::as_str).chain(["r", "s"]);
         for (id, name) in (0..).zip(names) {
@@ -380,12 +383,7 @@ fn a_ballot_that_some_refuse_is_proposed_again_while_another_node_hangs() {
     common::all_connected(&factory);
     take_fence(&factory);
     cluster[4].stop();
-    let ballot = (node::now(&cluster[0]) + 500_000).to_string();
-    for cell in CELLS {
-        for server in [&cluster[0], &cluster[1]] {
-            server.command(&["ZADD", BALLOTS, &ballot, cell]);
-        }
-    }
+    accepted_ahead(&cluster, 2, 500_000);
     let queue = Queue::new().unwrap();
     factory
         .submit_acquire("r", TTL, Wait::Forever, &queue, 0)

@@ -338,7 +338,7 @@ impl Operation {
     }
 
     /// Takes back the refusal of a node that has called since, if others have granted: with this node's vote the attempt
-    /// may still be won. Whether it did.
+    /// may still be won, and it is to be asked as if it had not been. Whether it did.
     ///
     /// A node that puts somebody into its queue accepts no ballot, so that asking once more is as if the first question
     /// had never arrived. It may not be asked so if it has answered a plain acquire.
@@ -347,6 +347,7 @@ impl Operation {
         let does = holds_some && self.put_in_queue.contains(node);
         if does {
             self.put_in_queue.remove(node);
+            self.asked.remove(node);
             self.tally.take_back(node);
         }
         does
@@ -406,7 +407,6 @@ impl Operation {
             self.turn = grant.begin_extension(validity::valid_until(now, *ttl_ms));
         }
         self.started = now;
-        self.gathering = false;
         self.called = NodeMask::default();
         self.earlier = NodeMask::default();
         if let Task::Acquire {
@@ -428,6 +428,7 @@ impl Operation {
         self.asked_at = now;
         self.asked = NodeMask::default();
         self.open = NodeMask::default();
+        self.gathering = false;
         self.put_in_queue = NodeMask::default();
         self.tally = Tally::new(self.set.addresses.len());
         self.notes.clear();
@@ -436,7 +437,6 @@ impl Operation {
     /// Proposes this ballot in a further round of the same attempt; what the nodes took they keep.
     pub(crate) fn begin_further_round(&mut self, proposal: u64, now: Nanos) {
         self.earlier = self.may_hold();
-        self.gathering = false;
         self.begin_round(now);
         if let Task::Acquire {
             ballot,

@@ -225,8 +225,8 @@ public:
   }
 
   /// Gives the operator's word that the nodes have forgotten no lock, so that those which are connected vote at once:
-  /// for a fresh set of nodes with the option restart_guard=strict. Throws status::no_quorum when no node is connected
-  /// (yet).
+  /// for a fresh set of nodes with the option restart_guard=strict. A new factory contacts all nodes first. Throws
+  /// status::no_quorum when none can be reached.
   void vouch() { try_vouch().value(); }
   /// vouch(), with a result.
   result<void> try_vouch() {

@@ -59,19 +59,16 @@ impl Core {
         };
         operation.queued_on.remove(node);
         let is_new = !operation.asked.contains(node) && !operation.tally.voted().contains(node);
-        let phase = operation.phase;
-        match phase {
+        match operation.phase {
             Phase::Resting => self.gather(key),
             Phase::Asking if operation.gathering && is_new => self.ask_caller(key, node),
-            // The missing votes may be those of nodes that hang.
-            Phase::Asking if operation.take_back_refusal(node) => {
-                operation.asked.remove(node);
-                self.ask_callers(key, NodeMask(1 << node));
-                self.evaluate(key);
-            }
             Phase::Asking => {
-                // Heeded when the present attempt is over.
-                operation.called.insert(node);
+                // The missing votes may be those of nodes that hang.
+                match operation.take_back_refusal(node) {
+                    true => self.ask_callers(key, NodeMask(1 << node)),
+                    // Heeded when the present attempt is over.
+                    false => operation.called.insert(node),
+                }
                 self.evaluate(key);
             }
             Phase::Ended => self.take_too(key, node),
