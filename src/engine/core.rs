@@ -10,6 +10,7 @@ mod links;
 mod sockets;
 mod waiting;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
@@ -17,7 +18,7 @@ use mio::Registry;
 
 use self::sockets::unwatch;
 use super::kept::Kept;
-use super::nodes::{Link, Mark, Node, NodeSet, Nodes};
+use super::nodes::{Mark, Node, NodeSet, Nodes};
 use super::operation::{Operation, Phase, Task};
 use super::poller::Patience;
 use super::runtime::Runtime;
@@ -29,7 +30,6 @@ use crate::error::Status;
 use crate::logic::busy_poll::BusyPoll;
 use crate::node::command::Answer;
 use crate::node::connection::Asked;
-use crate::node::setup::{Established, SetupError};
 
 /// What other threads ask of the engine.
 pub(crate) enum Request {
@@ -43,12 +43,12 @@ pub(crate) enum Request {
     Close {
         place: usize,
     },
-    /// A connector thread is done.
-    Connected {
+    /// A node's name has been looked up.
+    Resolved {
         place: usize,
         node: usize,
         epoch: u32,
-        result: Result<Box<Established>, SetupError>,
+        result: Result<Vec<SocketAddr>, String>,
     },
     Submit(Box<Operation>),
     Cancel(Arc<Ticket>),
@@ -91,6 +91,8 @@ pub(crate) struct Core {
     turns: Vec<usize>,
     /// Nodes with output that no flush has been tried for.
     dirty: Vec<NodePlace>,
+    /// Nodes that had more to read than one turn takes.
+    unread: Vec<NodePlace>,
     /// Operations under way that somebody waits for.
     awaited: u64,
     requests: Vec<Request>,
@@ -120,6 +122,7 @@ impl Core {
             timers: Timers::default(),
             turns: Vec::new(),
             dirty: Vec::new(),
+            unread: Vec::new(),
             awaited: 0,
             requests: Vec::new(),
             answers: Vec::new(),
@@ -202,12 +205,12 @@ impl Core {
             Request::Open(set) => self.open(&set),
             Request::Shut { place } => self.shut(place),
             Request::Close { place } => self.close(place),
-            Request::Connected {
+            Request::Resolved {
                 place,
                 node,
                 epoch,
                 result,
-            } => self.connected((place, node), epoch, result),
+            } => self.resolved((place, node), epoch, result),
             Request::Submit(operation) => self.begin(operation),
             Request::Cancel(ticket) => self.cancel(&ticket),
             Request::Keep(kept) => self.keep(kept),
@@ -247,8 +250,8 @@ impl Core {
             return;
         };
         for node in set.nodes {
-            if let Link::Up(connection) = node.link {
-                unwatch(&self.registry, connection.fd());
+            if let Some(stream) = node.stream {
+                unwatch(&self.registry, stream.fd());
             }
         }
         self.runtime.free_place(place);
@@ -287,6 +290,11 @@ impl Core {
                 Timer::Reconnect { set, node, epoch } => {
                     if self.is_current(set, node, epoch) {
                         self.connect((set, node));
+                    }
+                }
+                Timer::Dial { set, node, epoch } => {
+                    if self.is_current(set, node, epoch) {
+                        self.dial((set, node));
                     }
                 }
                 Timer::Witness { set, node, epoch } => {

@@ -11,6 +11,7 @@ pub(crate) mod nodes;
 pub(crate) mod operation;
 pub(crate) mod poller;
 pub(crate) mod queue;
+pub(crate) mod resolver;
 pub(crate) mod runtime;
 pub(crate) mod slab;
 pub(crate) mod sync;

@@ -20,7 +20,9 @@ use crate::logic::ballot::Ballots;
 use crate::node::address::Address;
 use crate::node::command::Terms;
 use crate::node::connection::{Asked, Connection};
+use crate::node::dial::Dial;
 use crate::node::setup::Superseded;
+use crate::node::stream::Stream;
 use crate::node::target::Target;
 use crate::token::Token;
 
@@ -181,8 +183,8 @@ impl Mark {
 
 /// The state of the way to a node.
 pub(crate) enum Link {
-    /// A connector thread is at work.
-    Connecting,
+    /// On its way to a connection.
+    Connecting(Box<Dial>),
     Up(Box<Connection<Mark>>),
     /// Resting until the next attempt.
     Down,
@@ -212,6 +214,9 @@ pub(crate) struct SeenBoot {
 pub(crate) struct Node {
     pub(crate) address: Arc<Address>,
     pub(crate) link: Link,
+    /// The socket of a connection that is up, and since when it is.
+    pub(crate) stream: Option<Stream>,
+    pub(crate) up_since: Nanos,
     /// Counts connections and attempts at them; what comes in for an older one is void.
     pub(crate) epoch: u32,
     /// Since when the node owes an answer beyond its timeout. It counts as unavailable till it answers.
@@ -232,6 +237,8 @@ pub(crate) struct Node {
     pub(crate) boot: Option<SeenBoot>,
     /// Whether the node was new when it was first seen.
     pub(crate) first_new: Option<bool>,
+    /// Whether CLIENT KILL was refused, and that has been logged.
+    pub(crate) kill_was_refused: bool,
     /// What the node's clock shows more than ours, in us.
     pub(crate) clock_offset: Option<i64>,
     /// Questions that met a script cache without our scripts, until it is known why.
@@ -254,6 +261,8 @@ impl Node {
         Node {
             address,
             link: Link::Down,
+            stream: None,
+            up_since: 0,
             epoch: 0,
             silent_since: None,
             hope_until,
@@ -265,6 +274,7 @@ impl Node {
             admission: Admission::Unknown,
             boot: None,
             first_new: None,
+            kill_was_refused: false,
             clock_offset: None,
             held: Vec::new(),
             dirty: false,
@@ -294,6 +304,14 @@ impl Node {
     pub(crate) fn connection(&mut self) -> Option<&mut Connection<Mark>> {
         match &mut self.link {
             Link::Up(connection) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// The connection with its socket.
+    pub(crate) fn session(&mut self) -> Option<(&mut Connection<Mark>, &mut Stream)> {
+        match (&mut self.link, &mut self.stream) {
+            (Link::Up(connection), Some(stream)) => Some((connection, stream)),
             _ => None,
         }
     }
@@ -340,9 +358,20 @@ impl Node {
         });
     }
 
+    /// That it votes, and what an operator had better know about that.
+    fn votes(&self) -> String {
+        match &self.link {
+            Link::Up(connection) if connection.server.kill_refused.is_some() => {
+                "votes, but does not let this user end old connections (permit client|kill)"
+                    .to_owned()
+            }
+            _ => "votes".to_owned(),
+        }
+    }
+
     pub(crate) fn health(&self, now: Nanos, all_new: bool) -> NodeHealth {
         let (status, message) = match self.availability(now, all_new) {
-            Availability::Ready => (Status::Ok, "votes".to_owned()),
+            Availability::Ready => (Status::Ok, self.votes()),
             Availability::Hoped(_) => (Status::Unreachable, "being contacted".to_owned()),
             Availability::Away => {
                 let (status, message) = self.why_not(now);

@@ -22,6 +22,7 @@ use once_cell::sync::OnceCell;
 use super::core::{Core, Request};
 use super::operation::Operation;
 use super::poller::{Patience, Poller};
+use super::resolver::Resolver;
 use super::sync::{Gauge, lock, try_lock};
 use super::ticket::{Outcome, Ticket};
 use crate::clock::{self, MILLISECOND, Nanos};
@@ -66,6 +67,7 @@ pub(crate) struct Runtime {
     /// What the channels begin with on which the waiters of this process are called.
     pub(crate) channels: String,
     places: Mutex<Places>,
+    pub(crate) resolver: Resolver,
     /// Operations under way that somebody waits for.
     pub(crate) awaited: Gauge,
     /// When the last blocking call came back.
@@ -231,6 +233,7 @@ impl Runtime {
             waker,
             channels: format!("redlock:{}", name.as_str()),
             places: Mutex::default(),
+            resolver: Resolver::default(),
             awaited: Gauge::default(),
             last_return: AtomicU64::new(0),
         }));

@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     Look { operation: Key, attempt: u32 },
     /// A node's back-off is over.
     Reconnect { set: usize, node: usize, epoch: u32 },
+    /// A stage of an attempt to connect has taken its time.
+    Dial { set: usize, node: usize, epoch: u32 },
     /// A connection to a node has lived for as long as the restart guard demands.
     Witness { set: usize, node: usize, epoch: u32 },
     /// A lock that is kept alive is to be extended.

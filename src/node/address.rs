@@ -106,10 +106,10 @@ impl Address {
         &self.display
     }
 
-    /// Whether both name one server. Credentials and database do not matter: a server given twice would vote twice,
-    /// whatever it is asked as. (Two names of one server are told apart by its run id only, once connected.)
+    /// Whether both name one database of one server: it would vote twice, whatever user it is asked as. (Two names of one
+    /// server are told apart by its run id only, once connected.)
     pub(crate) fn same_place(&self, other: &Address) -> bool {
-        self.endpoint == other.endpoint
+        self.endpoint == other.endpoint && self.database == other.database
     }
 }
 
@@ -718,9 +718,10 @@ mod tests {
     #[test]
     fn a_server_given_twice_is_noticed() {
         let same = |one: &str, other: &str| read(one).same_place(&read(other));
-        assert!(same("redis://h", "redis://u:p@H:6379/4"));
+        assert!(same("redis://h", "redis://u:p@H:6379/0"));
+        assert!(!same("redis://h", "redis://h/4"));
         assert!(same("redis://[::1]", "redis://[0:0::1]:6379"));
-        assert!(same("unix:///s", "redis+unix:///s?db=1"));
+        assert!(same("unix:///s?db=1", "redis+unix:///s?db=1"));
         assert!(!same("redis://h", "redis://h:6380"));
         assert!(!same("redis://h", "redis://g"));
         assert!(!same("redis://s", "unix:///s"));

@@ -5,7 +5,7 @@
 //! that it is near the node's own time, by what the node said of its time before and says behind; and that the boot is the one
 //! that may vote, by SCRIPT EXISTS, for that boot alone has our scripts. See docs/safety.md, section 4.
 
-use super::command::{Answer, Scripts};
+use super::command::{Answer, Scripts, Unrelated};
 use super::resp::{self, Reply};
 use super::target::Target;
 use crate::clock::{MILLISECOND, Nanos};
@@ -126,22 +126,23 @@ impl Ballots {
     }
 
     /// Takes the reply to a step. After that to the last one, [`verdict`](Self::verdict) tells.
-    pub(crate) fn take(&mut self, step: Step, reply: Reply<'_>) {
+    pub(crate) fn take(&mut self, step: Step, reply: Reply<'_>) -> Result<(), Unrelated> {
         match (step, reply) {
-            (Step::Remember, _) | (Step::Exist, Reply::Array(b":1\r\n")) => {}
+            (Step::Remember, Reply::Integer(_) | Reply::Error(_))
+            | (Step::Exist, Reply::Array(b":1\r\n")) => {}
             // Which of them were too low is not known.
             (Step::Accept(all), Reply::Integer(count)) => {
                 self.accepted = Ok(usize::try_from(count) == Ok(all));
             }
-            (Step::Exist, Reply::Array(_)) => self.accepted = Err(Answer::NoScript),
-            (Step::Time, Reply::Array(elements)) => match resp::time(elements) {
-                Some(time) => self.node_time = time,
-                None => self.accepted = Err(Answer::unexpected(reply)),
-            },
+            (Step::Exist, Reply::Array(b":0\r\n")) => self.accepted = Err(Answer::NoScript),
+            (Step::Time, Reply::Array(elements)) => {
+                self.node_time = resp::time(elements).ok_or(Unrelated)?;
+            }
             (Step::Accept(_), Reply::Error(text)) => self.accepted = Err(self.refused(text)),
             (_, Reply::Error(text)) => self.accepted = Err(Answer::of_error(text)),
-            (_, reply) => self.accepted = Err(Answer::unexpected(reply)),
+            _ => return Err(Unrelated),
         }
+        Ok(())
     }
 
     /// The node's error, and of which key it speaks: a user who may use the locks' keys may still lack this one.
@@ -175,10 +176,15 @@ mod tests {
 
     fn after(accept: Reply<'_>, exist: Reply<'_>, time: Reply<'_>) -> Ballots {
         let mut ballots = Ballots::new(NOW - 5);
-        ballots.take(Step::Accept(2), accept);
-        ballots.take(Step::Remember, Reply::Error(b"NOPERM"));
-        ballots.take(Step::Exist, exist);
-        ballots.take(Step::Time, time);
+        let remember = Reply::Error(b"NOPERM");
+        for (step, reply) in [
+            (Step::Accept(2), accept),
+            (Step::Remember, remember),
+            (Step::Exist, exist),
+            (Step::Time, time),
+        ] {
+            ballots.take(step, reply).unwrap();
+        }
         ballots
     }
 
@@ -198,7 +204,7 @@ mod tests {
         assert_eq!(ballots.verdict(NOW + 9), Answer::NeedsBallot(NOW + 10));
         // That does not stay so.
         let mut ballots = ballots;
-        ballots.take(Step::Accept(1), Reply::Integer(1));
+        ballots.take(Step::Accept(1), Reply::Integer(1)).unwrap();
         assert_eq!(ballots.verdict(NOW), Answer::Vote(Vote::Yes));
     }
 
@@ -209,21 +215,30 @@ mod tests {
     }
 
     #[test]
-    fn an_error_or_an_odd_reply_accepts_nothing() {
-        let (two, odd) = (Reply::Integer(2), Reply::Nil);
+    fn an_error_accepts_nothing() {
+        let two = Reply::Integer(2);
         let denied = Reply::Error(b"NOPERM this user has no permissions");
-        for reply in [odd, denied] {
-            for ballots in [
-                after(reply, KNOWN, TIME),
-                after(two, reply, TIME),
-                after(two, KNOWN, reply),
-            ] {
-                let answer = ballots.verdict(NOW);
-                assert!(matches!(answer, Answer::Error(_)), "{reply:?}: {answer:?}");
-            }
+        for ballots in [
+            after(denied, KNOWN, TIME),
+            after(two, denied, TIME),
+            after(two, KNOWN, denied),
+        ] {
+            let answer = ballots.verdict(NOW);
+            assert!(matches!(answer, Answer::Error(_)), "{answer:?}");
         }
-        let answer = after(two, KNOWN, Reply::Array(b":1\r\n")).verdict(NOW);
-        assert!(matches!(answer, Answer::Error(_)), "{answer:?}");
+    }
+
+    #[test]
+    fn an_odd_reply_is_no_answer() {
+        let steps = [Step::Accept(1), Step::Remember, Step::Exist, Step::Time];
+        for step in steps {
+            let mut ballots = Ballots::new(NOW);
+            assert_eq!(ballots.take(step, Reply::Nil), Err(Unrelated));
+            assert_eq!(ballots.take(step, Reply::Status(b"OK")), Err(Unrelated));
+        }
+        let mut ballots = Ballots::new(NOW);
+        assert_eq!(ballots.take(Step::Time, KNOWN), Err(Unrelated));
+        assert_eq!(ballots.take(Step::Exist, TIME), Err(Unrelated));
     }
 
     #[test]

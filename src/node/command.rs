@@ -68,12 +68,11 @@ impl Answer {
             false => Answer::Error(String::from_utf8_lossy(text).into_owned().into()),
         }
     }
-
-    /// A reply that no such question has.
-    pub(crate) fn unexpected(reply: Reply<'_>) -> Answer {
-        Answer::Error(format!("unexpected reply {reply:?}").into())
-    }
 }
+
+/// A reply that the question it came for cannot have: whatever else its connection brings answers other questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unrelated;
 
 /// A script, and the digest under which the server keeps it.
 #[derive(Clone, Debug)]
@@ -169,17 +168,17 @@ impl Scripts {
     }
 
     /// Those that a new connection loads.
-    pub(crate) fn to_load(&self) -> [&str; 9] {
+    pub(crate) fn to_load(&self) -> [&Script; 9] {
         [
-            &self.acquire_or_wait.text,
-            &self.step_back.text,
-            &self.leave.text,
-            &self.acquire.text,
-            &self.acquire_many.text,
-            &self.release.text,
-            &self.release_many.text,
-            &self.extend.text,
-            &self.extend_many.text,
+            &self.acquire_or_wait,
+            &self.step_back,
+            &self.leave,
+            &self.acquire,
+            &self.acquire_many,
+            &self.release,
+            &self.release_many,
+            &self.extend,
+            &self.extend_many,
         ]
     }
 }
@@ -196,6 +195,15 @@ pub(crate) enum Form {
 }
 
 impl Question {
+    /// Whether the question is asked by SET NX.
+    pub(crate) fn is_set(self, target: &Target, form: Form) -> bool {
+        match self {
+            Question::Acquire { ballot: 0, .. } => target.names().len() == 1,
+            Question::Acquire { .. } => form == Form::Apart,
+            _ => false,
+        }
+    }
+
     /// Appends the question to `out`.
     pub(crate) fn write(
         self,
@@ -213,8 +221,7 @@ impl Question {
             form,
         };
         match self {
-            Question::Acquire { ttl_ms, ballot: 0 } if !many => call.set(ttl_ms),
-            Question::Acquire { ttl_ms, .. } if form == Form::Apart => call.set(ttl_ms),
+            Question::Acquire { ttl_ms, .. } if self.is_set(target, form) => call.set(ttl_ms),
             Question::Acquire { ttl_ms, ballot } | Question::AcquireAgain { ttl_ms, ballot } => {
                 call.acquire(scripts, ttl_ms, ballot);
             }
@@ -254,14 +261,20 @@ impl Question {
         resp::write_command(out, &[b"SCRIPT", b"LOAD", script.text.as_bytes()]);
     }
 
-    /// What a reply to this question means.
-    pub(crate) fn answer(self, reply: Reply<'_>) -> Answer {
+    /// What a reply to SET NX means, by which a lock was asked for.
+    pub(crate) fn answer_to_set(reply: Reply<'_>) -> Result<Answer, Unrelated> {
+        match reply {
+            Reply::Status(b"OK") => Ok(Answer::Vote(Vote::Yes)),
+            Reply::Nil => Ok(Answer::Vote(Vote::No)),
+            Reply::Error(text) => Ok(Answer::of_error(text)),
+            _ => Err(Unrelated),
+        }
+    }
+
+    /// What a reply to this question means, if it was asked by anything else than SET NX.
+    pub(crate) fn answer(self, reply: Reply<'_>) -> Result<Answer, Unrelated> {
         use Question::*;
-        match (self, reply) {
-            // SET NX, without a ballot.
-            (Acquire { .. }, Reply::Status(b"OK")) => Answer::Vote(Vote::Yes),
-            (Acquire { .. }, Reply::Nil) => Answer::Vote(Vote::No),
-            // The scripts.
+        Ok(match (self, reply) {
             (Acquire { .. } | AcquireAgain { .. }, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
             (Acquire { .. } | AcquireAgain { .. }, Reply::Integer(least @ 1..)) => {
                 Answer::NeedsBallot(least as u64)
@@ -286,8 +299,8 @@ impl Question {
             // The key is there, as some other library's hash or list: taken, and certainly not ours.
             (_, Reply::Error(text)) if is_wrong_type(text) => Answer::Vote(Vote::No),
             (_, Reply::Error(text)) => Answer::of_error(text),
-            (_, other) => Answer::unexpected(other),
-        }
+            _ => return Err(Unrelated),
+        })
     }
 }
 
@@ -505,22 +518,39 @@ mod tests {
     };
 
     #[test]
-    fn an_unexpected_reply_is_an_error_not_a_vote() {
-        for reply in [Reply::Status(b"QUEUED"), Reply::Bulk(b"OK")] {
-            assert!(matches!(ACQUIRE.answer(reply), Answer::Error(_)));
+    fn an_unexpected_reply_is_no_answer() {
+        for reply in [
+            Reply::Status(b"QUEUED"),
+            Reply::Status(b"OK"),
+            Reply::Bulk(b"OK"),
+            Reply::Nil,
+        ] {
+            assert_eq!(ACQUIRE.answer(reply), Err(Unrelated));
         }
-        assert!(matches!(
-            Question::Release.answer(Reply::Integer(2)),
-            Answer::Error(_)
-        ));
+        assert_eq!(Question::Release.answer(Reply::Integer(2)), Err(Unrelated));
+    }
+
+    #[test]
+    fn a_script_s_reply_is_none_to_set() {
+        let answer = Question::answer_to_set;
+        assert_eq!(answer(Reply::Status(b"OK")), Ok(Answer::Vote(Vote::Yes)));
+        assert_eq!(answer(Reply::Nil), Ok(Answer::Vote(Vote::No)));
+        for reply in [
+            Reply::Integer(0),
+            Reply::Status(b"PONG"),
+            Reply::Bulk(b"OK"),
+        ] {
+            assert_eq!(answer(reply), Err(Unrelated));
+        }
     }
 
     #[test]
     fn an_acquire_is_granted_refused_or_asked_for_a_larger_ballot() {
-        assert_eq!(ACQUIRE.answer(Reply::Integer(0)), Answer::Vote(Vote::Yes));
-        assert_eq!(ACQUIRE.answer(Reply::Integer(9)), Answer::NeedsBallot(9));
+        let answer = |number| ACQUIRE.answer(Reply::Integer(number)).unwrap();
+        assert_eq!(answer(0), Answer::Vote(Vote::Yes));
+        assert_eq!(answer(9), Answer::NeedsBallot(9));
         for held in [-1, -2, -20_000] {
-            assert_eq!(ACQUIRE.answer(Reply::Integer(held)), Answer::Vote(Vote::No));
+            assert_eq!(answer(held), Answer::Vote(Vote::No));
         }
     }
 
@@ -532,7 +562,8 @@ mod tests {
             b"ERR Error running script (call to f_1): @user_script:5: WRONGTYPE Operation against a key",
         );
         for reply in [direct, in_script] {
-            assert_eq!(Question::Release.answer(reply), Answer::Vote(Vote::No));
+            let answer = Question::Release.answer(reply);
+            assert_eq!(answer, Ok(Answer::Vote(Vote::No)));
         }
     }
 
@@ -554,6 +585,6 @@ mod tests {
     fn the_run_id_is_found_in_info() {
         let info = b"# Server\r\nredis_version:7.0.15\r\nrun_id:8c0e\r\ntcp_port:1\r\n";
         let answer = Question::Identify.answer(Reply::Bulk(info));
-        assert_eq!(answer, Answer::Boot("8c0e".into()));
+        assert_eq!(answer, Ok(Answer::Boot("8c0e".into())));
     }
 }

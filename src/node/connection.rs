@@ -1,28 +1,28 @@
-//! One node's established connection: questions go out in batches, answers come back in the order of the questions.
+//! One node's connection after its set-up, without its socket: questions become bytes, and bytes answers in the order of the
+//! questions.
+//!
+//! It performs no I/O. Bytes from the socket go into [`Connection::room`]; what is to be sent is in [`Connection::unsent`].
 
 use std::collections::VecDeque;
-use std::io;
-use std::os::fd::RawFd;
 
 use super::ballots::{Ballots, Step};
-use super::command::{Answer, Form, Question, Scripts};
+use super::command::{Answer, Form, Question, Scripts, Unrelated};
 use super::resp::{self, Reply};
-use super::setup::{Established, ServerInfo};
-use super::stream::Stream;
+use super::setup::ServerInfo;
 use super::target::Target;
+use super::wire::{Wire, WireError};
 use crate::clock::Nanos;
 use crate::logic::quorum::Vote;
 
-/// How much room a read is given at least, in bytes. An answer has about five.
-const READ_ROOM: usize = 4096;
-/// Buffers that a burst blew up beyond this are given back when they are empty, in bytes.
-const KEPT_CAPACITY: usize = 256 * 1024;
+/// Room for replies that are due is given back beyond this many, when none is.
+const KEPT_DUE: usize = 4096;
 
 /// A question under way; `T` is the asker's own mark.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<T> {
     pub(crate) mark: T,
     pub(crate) question: Question,
+    form: Form,
     at: Nanos,
 }
 
@@ -31,23 +31,19 @@ pub(crate) struct Asked<T> {
 enum Due<T> {
     /// It answers this question.
     Answer(Asked<T>),
-    /// It says whether the lock was taken; whether its ballot was accepted comes later.
+    /// It answers this question, which was asked by SET.
+    Set(Asked<T>),
+    /// It says whether SET took the lock; whether its ballot was accepted comes later.
     Lock(Asked<T>),
     /// It is about the ballots of locks, and was asked for then.
     Ballots(Step, Nanos),
 }
 
-/// A non-blocking connection that is past its set-up. Every call returns at once.
+/// A connection that is past its set-up.
 pub(crate) struct Connection<T> {
-    stream: Stream,
+    wire: Wire,
     pub(crate) server: ServerInfo,
     scripts: Scripts,
-    /// Commands that are packed but not yet taken by the socket: `output[sent..]`.
-    output: Vec<u8>,
-    sent: usize,
-    /// What has arrived and is not yet a whole reply: `input[..arrived]`.
-    input: Vec<u8>,
-    arrived: usize,
     /// The ballots of locks that were packed since the last flush, and whether the node's time is to be asked for anyway.
     ballots: Ballots,
     steps: Vec<Step>,
@@ -59,16 +55,18 @@ pub(crate) struct Connection<T> {
 }
 
 impl<T: Copy> Connection<T> {
-    pub(crate) fn new(established: Established, now: Nanos) -> Connection<T> {
-        let node_time = established.server.time_us.unwrap_or(0);
+    /// Takes over from the set-up; `wire` has what has arrived since its last answer.
+    pub(crate) fn new(
+        wire: Wire,
+        server: ServerInfo,
+        scripts: Scripts,
+        now: Nanos,
+    ) -> Connection<T> {
+        let node_time = server.time_us.unwrap_or(0);
         Connection {
-            stream: established.stream,
-            server: established.server,
-            scripts: established.scripts,
-            output: Vec::new(),
-            sent: 0,
-            input: Vec::new(),
-            arrived: 0,
+            wire,
+            server,
+            scripts,
             ballots: Ballots::new(node_time),
             steps: Vec::new(),
             time_is_old: false,
@@ -78,12 +76,7 @@ impl<T: Copy> Connection<T> {
         }
     }
 
-    /// The socket, to watch for readiness.
-    pub(crate) fn fd(&self) -> RawFd {
-        self.stream.fd()
-    }
-
-    /// Packs a question; it leaves with the next [`flush`](Self::flush), together with all others packed till then.
+    /// Packs a question; it leaves with the next [`pack`](Self::pack), together with all others packed till then.
     pub(crate) fn ask(
         &mut self,
         (mark, question): (T, Question),
@@ -92,15 +85,24 @@ impl<T: Copy> Connection<T> {
         form: Form,
         at: Nanos,
     ) {
-        let asked = Asked { mark, question, at };
+        let asked = Asked {
+            mark,
+            question,
+            form,
+            at,
+        };
         let Some(ballot) = self.ballot_apart(question, target, form) else {
-            question.write(&mut self.output, &self.scripts, target, token, form);
-            return self.due.push_back(Due::Answer(asked));
+            question.write(self.wire.output(), &self.scripts, target, token, form);
+            return self.due.push_back(match question.is_set(target, form) {
+                true => Due::Set(asked),
+                false => Due::Answer(asked),
+            });
         };
         if self.ballots.are_full() {
-            self.pack_ballots(at);
+            self.pack(at);
         }
-        question.write(&mut self.output, &self.scripts, target, token, Form::Apart);
+        let output = self.wire.output();
+        question.write(output, &self.scripts, target, token, Form::Apart);
         self.due.push_back(Due::Lock(asked));
         self.ballots.add(target, ballot);
     }
@@ -123,13 +125,15 @@ impl<T: Copy> Connection<T> {
         may_accept.then_some(ballot)
     }
 
-    fn pack_ballots(&mut self, at: Nanos) {
+    /// Completes what leaves as one batch: behind the locks come the commands about their ballots.
+    pub(crate) fn pack(&mut self, at: Nanos) {
         let Connection {
-            output,
+            wire,
             steps,
             scripts,
             ..
         } = self;
+        let output = wire.output();
         self.ballots.write(output, steps, scripts, at);
         if std::mem::take(&mut self.time_is_old) && steps.is_empty() {
             self.ballots.write_time(output, steps);
@@ -140,105 +144,111 @@ impl<T: Copy> Connection<T> {
 
     /// Packs a question about the server itself.
     pub(crate) fn ask_server(&mut self, (mark, question): (T, Question), at: Nanos) {
-        question.write_about_server(&mut self.output, &self.scripts);
-        self.due
-            .push_back(Due::Answer(Asked { mark, question, at }));
+        question.write_about_server(self.wire.output(), &self.scripts);
+        self.due.push_back(Due::Answer(Asked {
+            mark,
+            question,
+            form: Form::Brief,
+            at,
+        }));
     }
 
-    /// Hands to the socket what it has room for. What is left goes when the socket becomes writable.
-    pub(crate) fn flush(&mut self, now: Nanos) -> io::Result<()> {
-        self.pack_ballots(now);
-        while self.sent < self.output.len() {
-            match self.stream.write(&self.output[self.sent..]) {
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.sent = 0;
-        self.output.clear();
-        if self.output.capacity() > KEPT_CAPACITY {
-            self.output = Vec::new();
-        }
-        match self.stream.flush() {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
-        }
+    /// What is to be sent; complete after [`pack`](Self::pack).
+    pub(crate) fn unsent(&self) -> &[u8] {
+        self.wire.unsent()
     }
 
-    /// Takes what the socket has and appends the answers to `answers`. With `to_the_end`, or over TLS, it reads until
-    /// the socket would block; otherwise a short read ends it, which for a plain stream socket means the same and
-    /// saves a system call for every batch.
-    /// What the server published to this process goes to `calls`, as it is.
-    pub(crate) fn receive(
+    /// So many bytes of it were sent.
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.wire.sent(count);
+    }
+
+    /// An error if the server lets too much wait that is sent to it.
+    pub(crate) fn check_backlog(&self) -> Result<(), WireError> {
+        self.wire.check_backlog()
+    }
+
+    /// Room for bytes from the server.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        self.wire.room()
+    }
+
+    /// So many bytes of it were filled; none for what the set-up left. Appends the answers to `answers`, and what the server
+    /// published to this process, as it is, to `calls`.
+    ///
+    /// After an error the connection is to be given up. What came together with the reply that is wrong is not trusted
+    /// either: it counts as unanswered.
+    pub(crate) fn received(
         &mut self,
-        to_the_end: bool,
+        count: usize,
         now: Nanos,
         answers: &mut Vec<(Asked<T>, Answer)>,
         calls: &mut Vec<Vec<u8>>,
-    ) -> io::Result<()> {
-        let to_the_end = to_the_end || matches!(self.stream, Stream::Tls(_));
-        loop {
-            if self.input.len() < self.arrived + READ_ROOM {
-                self.input.resize(self.arrived + READ_ROOM, 0);
+    ) -> Result<(), WireError> {
+        self.wire.received(count);
+        let before = (answers.len(), self.due.len());
+        let taken = self.take_replies(answers, calls);
+        self.wire.compact();
+        if taken.is_err() {
+            let untrusted = answers
+                .drain(before.0..)
+                .map(|(asked, _)| Due::Answer(asked));
+            for due in untrusted.rev() {
+                self.due.push_front(due);
             }
-            let room = self.input.len() - self.arrived;
-            match self.stream.read(&mut self.input[self.arrived..]) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => {
-                    self.arrived += count;
-                    self.take_replies(answers, calls)?;
-                    self.last_heard = now;
-                    if count < room && !to_the_end {
-                        return Ok(());
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            return taken;
         }
+        // A reply that was due, and not a part of one or a message: a server that trickles is not heard.
+        if self.due.len() < before.1 {
+            self.last_heard = now;
+        }
+        if self.due.is_empty() && self.due.capacity() > KEPT_DUE {
+            self.due = VecDeque::new();
+            self.half_answered = VecDeque::new();
+        }
+        Ok(())
     }
 
     fn take_replies(
         &mut self,
         answers: &mut Vec<(Asked<T>, Answer)>,
         calls: &mut Vec<Vec<u8>>,
-    ) -> io::Result<()> {
-        let mut taken = 0;
-        while let Some((reply, length)) = resp::parse(&self.input[taken..self.arrived])
-            .map_err(|_| invalid("the server sent something that is not the Redis protocol"))?
-        {
-            taken += length;
+    ) -> Result<(), WireError> {
+        let Connection {
+            wire,
+            server,
+            ballots,
+            due,
+            half_answered,
+            ..
+        } = self;
+        while let Some(reply) = wire.next_reply()? {
             if let Reply::Push(elements) = reply {
+                if !server.resp3 {
+                    return Err(WireError::Unrelated);
+                }
                 calls.extend(resp::push_text(elements).map(<[u8]>::to_vec));
                 continue;
             }
-            match self.due.pop_front() {
-                None => return Err(invalid("the server answered a question that was not asked")),
-                Some(Due::Answer(asked)) => answers.push((asked, asked.question.answer(reply))),
-                Some(Due::Lock(asked)) => {
-                    let answer = asked.question.answer(reply);
-                    self.half_answered.push_back((asked, answer));
+            let Some(&next) = due.front() else {
+                return Err(WireError::Unrelated);
+            };
+            // It stays due unless the reply can belong to it.
+            match next {
+                Due::Answer(asked) => answers.push((asked, answer(&asked, reply)?)),
+                Due::Set(asked) => answers.push((asked, Question::answer_to_set(reply)?)),
+                Due::Lock(asked) => {
+                    half_answered.push_back((asked, Question::answer_to_set(reply)?));
                 }
-                Some(Due::Ballots(step, _)) => {
-                    self.ballots.take(step, reply);
+                Due::Ballots(step, _) => {
+                    ballots.take(step, reply)?;
                     if step == Step::Time {
-                        let locks = self.half_answered.drain(..);
-                        answers.extend(locks.map(|lock| complete(lock, &self.ballots)));
+                        let locks = half_answered.drain(..);
+                        answers.extend(locks.map(|lock| complete(lock, ballots)));
                     }
                 }
             }
-        }
-        self.input.copy_within(taken..self.arrived, 0);
-        self.arrived -= taken;
-        if self.arrived == 0 && self.input.len() > KEPT_CAPACITY {
-            self.input = Vec::new();
-        }
-        if self.due.is_empty() && self.due.capacity() > KEPT_CAPACITY / 64 {
-            self.due = VecDeque::new();
-            self.half_answered = VecDeque::new();
+            due.pop_front();
         }
         Ok(())
     }
@@ -251,12 +261,12 @@ impl<T: Copy> Connection<T> {
     /// When the oldest question without an answer was asked.
     pub(crate) fn waiting_since(&self) -> Option<Nanos> {
         self.due.front().map(|due| match *due {
-            Due::Answer(asked) | Due::Lock(asked) => asked.at,
+            Due::Answer(asked) | Due::Set(asked) | Due::Lock(asked) => asked.at,
             Due::Ballots(_, at) => at,
         })
     }
 
-    /// When the server last sent anything.
+    /// When the server last answered anything.
     pub(crate) fn last_heard(&self) -> Nanos {
         self.last_heard
     }
@@ -265,7 +275,7 @@ impl<T: Copy> Connection<T> {
     pub(crate) fn abandon(self) -> impl Iterator<Item = Asked<T>> {
         let half_answered = self.half_answered.into_iter().map(|(asked, _)| asked);
         half_answered.chain(self.due.into_iter().filter_map(|due| match due {
-            Due::Answer(asked) | Due::Lock(asked) => Some(asked),
+            Due::Answer(asked) | Due::Set(asked) | Due::Lock(asked) => Some(asked),
             Due::Ballots(..) => None,
         }))
     }
@@ -286,6 +296,17 @@ fn complete<T>((asked, lock): (Asked<T>, Answer), ballots: &Ballots) -> (Asked<T
     (asked, answer)
 }
 
-fn invalid(message: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, message)
+/// The answer to a question that was not asked by SET.
+fn answer<T>(asked: &Asked<T>, reply: Reply<'_>) -> Result<Answer, Unrelated> {
+    match asked.question.answer(reply)? {
+        // The script's text came with the question.
+        Answer::NoScript if asked.form == Form::Whole => Err(Unrelated),
+        answer => Ok(answer),
+    }
+}
+
+impl From<Unrelated> for WireError {
+    fn from(_: Unrelated) -> WireError {
+        WireError::Unrelated
+    }
 }

@@ -1,10 +1,11 @@
-//! The Redis wire format on the hot path: commands into bytes, bytes into replies, without copying.
+//! The Redis wire format: commands into bytes, bytes into replies, without copying.
 //!
-//! Set-up speaks through the `redis` crate; here, where a command is written and a reply is read for every lock and
-//! node, both are small enough to be our own. The tests hold the parser against the crate's.
+//! One parser reads a connection for its whole life, from the answer to HELLO on, so that no byte is lost between two
+//! readers. It is our own because a reply is read for every lock and node: it borrows from the bytes that arrived, makes no
+//! value on the heap, and knows the limits that a lock's connection has. The tests hold it against the `redis` crate's.
 
-/// A reply, borrowed from the bytes that arrived. RESP2 and RESP3 alike; what a lock never asks for (maps, doubles, ...)
-/// is read over and comes out as `Other`.
+/// A reply, borrowed from the bytes that arrived. RESP2 and RESP3 alike; what nobody here asks for (doubles, sets, ...) is
+/// read over and comes out as `Other`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Reply<'a> {
     /// `+OK`
@@ -14,8 +15,10 @@ pub(crate) enum Reply<'a> {
     Integer(i64),
     Bulk(&'a [u8]),
     Nil,
-    /// The elements, one after the other.
+    /// The elements, one after the other, see [`elements`].
     Array(&'a [u8]),
+    /// Keys and values in turn, see [`elements`].
+    Map(&'a [u8]),
     /// Another aggregate or a rare type, complete but not taken apart.
     Other,
     /// A message that answers no command (RESP3 push): its elements, see [`push_text`].
@@ -26,10 +29,10 @@ pub(crate) enum Reply<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// The longest reply that is waited for, in bytes; ours are below a hundred.
-const MAX_REPLY: usize = 1 << 20;
-/// How deep aggregates may nest.
-const MAX_DEPTH: usize = 8;
+/// The longest reply that is waited for, in bytes. INFO has some ten thousand, what a lock asks for below a hundred.
+pub(crate) const MAX_REPLY: usize = 256 * 1024;
+/// How deep aggregates may nest. No reply that is asked for here has more than two levels.
+pub(crate) const MAX_DEPTH: usize = 8;
 
 /// Appends the head of a command of that many words to `out`.
 pub(crate) fn begin_command(out: &mut Vec<u8>, words: usize) {
@@ -89,35 +92,46 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Reply<'_>, usize)>, Malforme
     Ok(parsed)
 }
 
-/// The text of a message on a channel that was subscribed to, in the elements of a push.
-pub(crate) fn push_text(elements: &[u8]) -> Option<&[u8]> {
-    let mut rest = elements;
-    let mut next = || match parse(rest) {
-        Ok(Some((Reply::Bulk(text), length))) => {
-            rest = &rest[length..];
-            Some(text)
+/// The elements of an array, a map or a push, one after the other.
+pub(crate) fn elements(mut bytes: &[u8]) -> impl Iterator<Item = Reply<'_>> {
+    std::iter::from_fn(move || match parse(bytes) {
+        Ok(Some((reply, length))) => {
+            bytes = &bytes[length..];
+            Some(reply)
         }
         _ => None,
-    };
-    (next()? == b"message").then_some(())?;
-    next()?;
-    next()
+    })
 }
+
+/// The text of a message on a channel that was subscribed to, in the elements of a push.
+pub(crate) fn push_text(push: &[u8]) -> Option<&[u8]> {
+    let mut parts = elements(push);
+    match [parts.next(), parts.next(), parts.next()] {
+        [
+            Some(Reply::Bulk(b"message")),
+            Some(Reply::Bulk(_)),
+            Some(Reply::Bulk(text)),
+        ] => Some(text),
+        _ => None,
+    }
+}
+
+/// The latest time that a server may tell, in us since 1970: what a 64-bit float holds exactly, for ballots are scores. It
+/// is the year 2255.
+const LATEST: u64 = 1 << 53;
 
 /// The time in us since 1970, from the elements of the reply to TIME: seconds, and microseconds of the second.
-pub(crate) fn time(elements: &[u8]) -> Option<u64> {
-    let (seconds, length) = parse_number(elements)?;
-    let (micros, _) = parse_number(&elements[length..])?;
-    seconds.checked_mul(1_000_000)?.checked_add(micros)
+pub(crate) fn time(reply: &[u8]) -> Option<u64> {
+    let mut parts = elements(reply);
+    let (seconds, micros) = (number(parts.next()?)?, number(parts.next()?)?);
+    let time = seconds.checked_mul(1_000_000)?.checked_add(micros)?;
+    (time < LATEST).then_some(time)
 }
 
-/// The number in a bulk string, and how long that is altogether.
-fn parse_number(bytes: &[u8]) -> Option<(u64, usize)> {
-    match parse(bytes) {
-        Ok(Some((Reply::Bulk(digits), length))) => {
-            let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
-            Some((number, length))
-        }
+/// The number in a bulk string.
+fn number(reply: Reply<'_>) -> Option<u64> {
+    match reply {
+        Reply::Bulk(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
         _ => None,
     }
 }
@@ -126,6 +140,9 @@ fn parse_value(bytes: &[u8], depth: usize) -> Result<Option<(Reply<'_>, usize)>,
     let Some(&kind) = bytes.first() else {
         return Ok(None);
     };
+    if !b"+-:_#,($!=*~%|>".contains(&kind) {
+        return Err(Malformed);
+    }
     let Some(line_end) = find_line_end(bytes)? else {
         return Ok(None);
     };
@@ -224,6 +241,7 @@ fn parse_aggregate<'a>(
     match kind {
         b'*' => Ok(Some((Reply::Array(&bytes[body..end]), end))),
         b'>' => Ok(Some((Reply::Push(&bytes[body..end]), end))),
+        b'%' => Ok(Some((Reply::Map(&bytes[body..end]), end))),
         // An attribute precedes the reply that it describes.
         b'|' => Ok(parse_value(&bytes[end..], depth - 1)?.map(|(reply, n)| (reply, end + n))),
         _ => Ok(Some((Reply::Other, end))),
@@ -254,13 +272,10 @@ mod tests {
             (Reply::Nil, Value::Nil) => true,
             (Reply::Push(_), Value::Push { .. }) => true,
             (Reply::Array(_), Value::Array(_)) => true,
+            (Reply::Map(_), Value::Map(_)) => true,
             (
                 Reply::Other,
-                Value::Map(_)
-                | Value::Set(_)
-                | Value::Boolean(_)
-                | Value::Double(_)
-                | Value::BigNumber(_),
+                Value::Set(_) | Value::Boolean(_) | Value::Double(_) | Value::BigNumber(_),
             ) => true,
             _ => false,
         }
@@ -340,6 +355,30 @@ mod tests {
             let _ = parse(&bytes);
         }
 
+        /// Bytes that look like the protocol get further than any.
+        #[test]
+        fn garbage_of_the_protocol_s_own_characters_never_panics(
+            text in "[-+:_#,($!=*~%|>0-9\r\nax]{0,40}",
+        ) {
+            let _ = parse(text.as_bytes());
+        }
+
+        #[test]
+        fn elements_are_those_of_the_redis_crate(items in proptest::collection::vec(reply(), 0..5)) {
+            let bytes = aggregate('*', items);
+            let Ok(Some((Reply::Array(inside), _))) = parse(&bytes) else {
+                panic!("not an array");
+            };
+            let Some(Value::Array(expected)) = reference(&bytes) else {
+                panic!("not an array for the crate");
+            };
+            let found: Vec<_> = elements(inside).collect();
+            prop_assert_eq!(found.len(), expected.len());
+            for (reply, value) in found.iter().zip(&expected) {
+                prop_assert!(agrees(*reply, value), "{:?} is not {:?}", reply, value);
+            }
+        }
+
         #[test]
         fn commands_are_packed_as_the_redis_crate_packs_them(
             arguments in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 1..6),
@@ -367,6 +406,33 @@ mod tests {
             panic!("not a push");
         };
         assert_eq!(push_text(elements), None);
+    }
+
+    #[test]
+    fn a_line_end_begins_no_reply() {
+        for bytes in [
+            &b"\r\n"[..],
+            b"\r",
+            b"\n",
+            b"\r\n+OK\r\n",
+            b"*1\r\n\r\n",
+            b"x",
+        ] {
+            assert_eq!(parse(bytes), Err(Malformed), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_clock_shows_is_none() {
+        let time_of = |seconds: &str| {
+            let bytes = format!("${}\r\n{seconds}\r\n$1\r\n7\r\n", seconds.len());
+            time(bytes.as_bytes())
+        };
+        assert_eq!(time_of("1700000000"), Some(1_700_000_000_000_007));
+        for seconds in ["9007199255", "18446744073709551615", "-1", "x", ""] {
+            assert_eq!(time_of(seconds), None, "{seconds}");
+        }
+        assert_eq!(time(b"$1\r\n7\r\n"), None);
     }
 
     #[test]

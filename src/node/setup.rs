@@ -1,35 +1,40 @@
-//! The set-up of a connection: from an address to a server that is greeted, examined and has the scripts.
+//! The set-up of a connection as a state machine: from HELLO to a server that is examined and has the scripts.
 //!
-//! Everything here waits, with ordinary blocking code: it runs on a thread of its own, never on the I/O thread.
+//! It performs no I/O and has no clock: whoever has the socket passes bytes and time in and takes bytes out. The commands
+//! leave in two flights, each of which is answered before the next one leaves:
+//!
+//! 1. *Greeting*: HELLO, the server's time, INFO, and what else tells who it is. Where HELLO is refused, the same follows
+//!    once more behind AUTH, over RESP2.
+//! 2. *Preparing*: the subscription, the witness, the scripts, and the end of the connection that this one replaces. It
+//!    needs the greeting, for the scripts carry the server's run id.
 
-mod connect;
-mod dialogue;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, InfoDict, Value, cmd};
-use rustls::{AlertDescription, CertificateError};
+use redis::{Cmd, InfoDict, cmd};
 
-use self::dialogue::{Deadline, Dialogue, legible};
 use super::address::{Address, Protocol};
 use super::command::{Scripts, Terms};
-use super::stream::Stream;
-use crate::clock::{self, Nanos};
+use super::resp::{self, Reply};
+use super::wire::{Wire, WireError};
+use crate::clock::Nanos;
 use crate::error::Status;
 
-/// A connection that is ready for commands.
-#[derive(Debug)]
-pub(crate) struct Established {
-    /// The stream, non-blocking, with nothing outstanding in either direction.
-    pub(crate) stream: Stream,
-    /// Who is at the other end.
-    pub(crate) server: ServerInfo,
-    /// The scripts as this boot of the server has them.
-    pub(crate) scripts: Scripts,
-}
+/// The most that a server may send during the set-up, in bytes: INFO has some ten thousand.
+pub(crate) const MAX_RECEIVED: usize = 1024 * 1024;
+
+/// The most of a server's words that is repeated, in characters.
+const LONGEST_WORDS: usize = 300;
+
+/// The longest run id; Redis' own have 40 characters.
+const LONGEST_RUN_ID: usize = 64;
+
+/// The first byte of a TLS alert.
+const TLS_ALERT: u8 = 0x15;
 
 /// What a server said about itself. `None` is what it would not say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,12 +65,15 @@ pub(crate) struct ServerInfo {
     pub(crate) witnessed: bool,
     /// How often the append-only file is synced, if the user may ask.
     pub(crate) appendfsync: Option<String>,
-    /// The server's clock, in us since 1970, if the user may ask; and ours when it answered.
+    /// Why CLIENT KILL was refused, by which a connection that was given up is ended on the server.
+    pub(crate) kill_refused: Option<String>,
+    /// The server's clock, in us since 1970, if the user may ask; and ours at that moment, which is half way between the
+    /// question and its answer.
     pub(crate) time_us: Option<u64>,
     pub(crate) time_at: Nanos,
     /// The socket address or path that was reached.
     pub(crate) peer: String,
-    /// The shortest exchange of the set-up.
+    /// From the greeting to the server's time.
     pub(crate) round_trip: Duration,
 }
 
@@ -110,7 +118,7 @@ pub(crate) struct SetupError {
 }
 
 impl SetupError {
-    fn new(kind: Status, message: impl Into<String>) -> SetupError {
+    pub(crate) fn new(kind: Status, message: impl Into<String>) -> SetupError {
         SetupError {
             kind,
             message: message.into(),
@@ -118,96 +126,672 @@ impl SetupError {
     }
 }
 
-/// Connects and sets up within `timeout` (only the system's name resolution may take longer).
-///
-/// If `superseded` is a connection to the same start of the server, it is ended there: what it still had in the
-/// server's buffer must not be executed after what the new one sends.
-pub(crate) fn establish(
-    address: &Address,
-    timeout: Duration,
-    mut terms: Terms,
-    superseded: Option<&Superseded>,
-) -> Result<Established, SetupError> {
-    let deadline = Deadline::after(timeout);
-    let (stream, peer) = connect::connect(address, &deadline)?;
-    let mut dialogue = Dialogue::new(stream, deadline, address.password.as_ref());
-    let greeting = greet(&mut dialogue, address)?;
-    let mut server = examine(&mut dialogue, address, &greeting)?;
-    let may_be_called = server.resp3 && !terms.channel.is_empty();
-    if !(may_be_called && subscribe(&mut dialogue, &terms.channel)?) {
-        terms.channel = "".into();
-    }
-    let run_id = server.run_id.as_deref().unwrap_or_default();
-    let mut scripts = Scripts::for_boot(run_id, terms);
-    prepare(&mut dialogue, &mut scripts, &mut server)?;
-    if let Some(old) = superseded {
-        supersede(&mut dialogue, old, &server)?;
-    }
-    let (stream, round_trip) = dialogue.finish();
-    server.peer = peer;
-    server.round_trip = round_trip;
-    Ok(Established {
-        stream,
-        server,
-        scripts,
-    })
+/// How far the set-up has come.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// The present flight is not answered yet.
+    Waiting,
+    /// It is, and the next one is to be sent.
+    NextFlight,
+    /// The connection is ready for locks.
+    Done(Box<Ready>),
 }
 
-/// What the reply to HELLO tells.
-#[derive(Debug, Default)]
-struct Greeting {
-    resp3: bool,
-    version: Option<String>,
-    client_id: Option<i64>,
+/// What a set-up leaves to the connection's further life.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// With whatever has arrived beyond the last answer of the set-up.
+    pub(crate) wire: Wire,
+    /// Who is at the other end.
+    pub(crate) server: ServerInfo,
+    /// The scripts as this boot of the server has them.
+    pub(crate) scripts: Scripts,
+}
+
+/// A command whose reply is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Hello,
+    Auth,
+    SetName,
+    Time,
+    Info,
+    ClientId,
+    Ping,
+    Select,
+    Subscribe,
+    Witness,
+    AppendFsync,
+    /// The n-th script.
+    Load(usize),
+    Kill,
+}
+
+impl Step {
+    /// For people.
+    fn name(self) -> &'static str {
+        match self {
+            Step::Hello => "HELLO",
+            Step::Auth => "AUTH",
+            Step::SetName => "CLIENT SETNAME",
+            Step::Time => "TIME",
+            Step::Info => "INFO",
+            Step::ClientId => "CLIENT ID",
+            Step::Ping => "PING",
+            Step::Select => "SELECT",
+            Step::Subscribe => "SUBSCRIBE",
+            Step::Witness => "SCRIPT EXISTS",
+            Step::AppendFsync => "CONFIG GET",
+            Step::Load(_) => "SCRIPT LOAD",
+            Step::Kill => "CLIENT KILL",
+        }
+    }
+}
+
+/// Which flight is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flight {
+    /// The greeting behind HELLO.
+    Hello,
+    /// HELLO was refused: what comes behind it is read over.
+    Refused,
+    /// The greeting behind AUTH.
+    Auth,
+    Preparing,
+}
+
+/// A set-up under way.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    wire: Wire,
+    dialogue: Dialogue,
+    /// How many bytes have arrived.
+    received: usize,
+}
+
+/// All but the bytes, which replies borrow from.
+#[derive(Debug)]
+struct Dialogue {
+    address: Arc<Address>,
+    terms: Terms,
+    superseded: Option<Superseded>,
+    flight: Flight,
+    due: VecDeque<Step>,
+    /// When the present flight was packed.
+    packed_at: Nanos,
+    server: ServerInfo,
     mode: Option<String>,
-    role: Option<String>,
+    scripts: Option<Scripts>,
+    /// The last reply, if it was an error: a server that hangs up has said why.
+    last_refusal: Option<SetupError>,
 }
 
-/// Agrees on the protocol and proves who we are.
-fn greet(dialogue: &mut Dialogue<'_>, address: &Address) -> Result<Greeting, SetupError> {
-    if address.protocol == Protocol::Resp2 {
-        return greet_resp2(dialogue, address);
+impl Setup {
+    /// Begins a set-up; its first flight is to be sent.
+    ///
+    /// If `superseded` is a connection to the same start of the server, it is ended there: what it still had in the
+    /// server's buffer must not be executed after what the new one sends.
+    pub(crate) fn new(
+        address: Arc<Address>,
+        terms: Terms,
+        superseded: Option<Superseded>,
+        now: Nanos,
+    ) -> Setup {
+        let mut setup = Setup {
+            wire: Wire::default(),
+            dialogue: Dialogue {
+                flight: match address.protocol {
+                    Protocol::Resp2 => Flight::Auth,
+                    _ => Flight::Hello,
+                },
+                address,
+                terms,
+                superseded,
+                due: VecDeque::new(),
+                packed_at: now,
+                server: ServerInfo {
+                    product: "Redis",
+                    ..ServerInfo::default()
+                },
+                mode: None,
+                scripts: None,
+                last_refusal: None,
+            },
+            received: 0,
+        };
+        setup.dialogue.greet(setup.wire.output(), now);
+        setup
     }
-    let replies = dialogue.exchange("HELLO", &[hello(address), set_name()])?;
-    match &replies[0] {
-        Value::ServerError(error) if !has_no_hello(error) => Err(dialogue.server_error(error)),
-        Value::ServerError(error) if address.protocol == Protocol::Resp3 => Err(SetupError::new(
-            Status::Server,
-            format!(
-                "RESP3 was asked for, but HELLO is refused ({})",
-                error.code()
+
+    /// What is to be sent.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        self.wire.unsent()
+    }
+
+    /// So many bytes of it were sent.
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.wire.sent(count);
+    }
+
+    /// Room for bytes from the server.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        self.wire.room()
+    }
+
+    /// So many bytes of it were filled at this time.
+    pub(crate) fn received(&mut self, count: usize, now: Nanos) -> Result<Progress, SetupError> {
+        self.received += count;
+        self.wire.received(count);
+        if self.received > MAX_RECEIVED {
+            let message = "the server sends more than 1 MiB before the connection is set up";
+            return Err(SetupError::new(Status::Unreachable, message));
+        }
+        let Setup { wire, dialogue, .. } = self;
+        loop {
+            let first = wire.first();
+            match wire.next_reply() {
+                Ok(Some(reply)) => dialogue.take(reply, now)?,
+                Ok(None) => break,
+                Err(error) => return Err(dialogue.garbage(error, first)),
+            }
+            if dialogue.due.is_empty() {
+                // What is left is the next flight's, or the connection's.
+                break;
+            }
+        }
+        wire.compact();
+        match dialogue.due.is_empty() {
+            false => Ok(Progress::Waiting),
+            true => self.advance(now),
+        }
+    }
+
+    fn advance(&mut self, now: Nanos) -> Result<Progress, SetupError> {
+        let dialogue = &mut self.dialogue;
+        match dialogue.flight {
+            Flight::Refused => {
+                dialogue.flight = Flight::Auth;
+                dialogue.greet(self.wire.output(), now);
+            }
+            Flight::Hello | Flight::Auth => {
+                dialogue.flight = Flight::Preparing;
+                dialogue.prepare(self.wire.output(), now);
+            }
+            Flight::Preparing => return Ok(self.done()),
+        }
+        Ok(Progress::NextFlight)
+    }
+
+    fn done(&mut self) -> Progress {
+        let dialogue = &mut self.dialogue;
+        let run_id = dialogue.server.run_id.clone().unwrap_or_default();
+        let terms = &dialogue.terms;
+        let made = dialogue.scripts.take();
+        Progress::Done(Box::new(Ready {
+            wire: std::mem::take(&mut self.wire),
+            scripts: made.unwrap_or_else(|| Scripts::for_boot(&run_id, terms.clone())),
+            server: std::mem::take(&mut dialogue.server),
+        }))
+    }
+
+    /// The command whose answer is awaited, for people.
+    pub(crate) fn awaits(&self) -> &'static str {
+        self.dialogue.awaits()
+    }
+
+    /// The server closed the connection.
+    pub(crate) fn closed(&self, is_plain: bool) -> SetupError {
+        if let Some(refusal) = &self.dialogue.last_refusal {
+            return refusal.clone();
+        }
+        // What else a server may be that takes a connection and hangs up on the first command.
+        let hint = match is_plain && self.received == 0 {
+            true => " (for a TLS port use rediss://)",
+            false => "",
+        };
+        let what = self.awaits();
+        SetupError::new(
+            Status::Unreachable,
+            format!("the server closed the connection instead of answering {what}{hint}"),
+        )
+    }
+}
+
+impl Dialogue {
+    fn awaits(&self) -> &'static str {
+        self.due
+            .front()
+            .map_or("the last command", |step| step.name())
+    }
+
+    fn send(&mut self, out: &mut Vec<u8>, step: Step, command: &Cmd) {
+        out.extend(command.get_packed_command());
+        self.due.push_back(step);
+    }
+
+    // ---- what is sent ----
+
+    /// Agrees on the protocol, proves who we are, and asks who is there.
+    fn greet(&mut self, out: &mut Vec<u8>, now: Nanos) {
+        self.packed_at = now;
+        match self.flight {
+            Flight::Hello => self.send(out, Step::Hello, &hello(&self.address)),
+            _ => {
+                if let Some(auth) = auth(&self.address) {
+                    self.send(out, Step::Auth, &auth);
+                }
+            }
+        }
+        self.send(out, Step::Time, &cmd("TIME"));
+        self.send(out, Step::SetName, &set_name());
+        self.send(out, Step::Info, &cmd("INFO"));
+        self.send(out, Step::ClientId, &client_id());
+        self.send(out, Step::Ping, &cmd("PING"));
+        // Only where needed: a new connection is in database 0, and the user may not be allowed to say so.
+        if self.address.database != 0 {
+            self.send(out, Step::Select, &select(self.address.database));
+        }
+    }
+
+    /// Subscribes, loads the scripts, and learns what needs more than INFO. A user who may not do some of this can still
+    /// take locks.
+    fn prepare(&mut self, out: &mut Vec<u8>, now: Nanos) {
+        self.packed_at = now;
+        if !self.server.resp3 {
+            self.terms.channel = "".into();
+        }
+        if !self.terms.channel.is_empty() {
+            let mut command = cmd("SUBSCRIBE");
+            command.arg(&*self.terms.channel);
+            self.send(out, Step::Subscribe, &command);
+        }
+        let run_id = self.server.run_id.as_deref().unwrap_or_default();
+        let mut scripts = Scripts::for_boot(run_id, self.terms.clone());
+        scripts.are_known = true;
+        self.send(out, Step::Witness, &script_exists(&scripts.witness.digest));
+        self.send(out, Step::AppendFsync, &appendfsync());
+        for (index, script) in scripts.to_load().into_iter().enumerate() {
+            self.send(out, Step::Load(index), &script_load(&script.text));
+        }
+        self.scripts = Some(scripts);
+        self.send(out, Step::Kill, &client_kill(self.to_be_killed()));
+    }
+
+    /// The connection that this one replaces; or one that there is not, to learn whether it would be allowed. Never one of
+    /// before a restart, as the numbers begin anew then.
+    fn to_be_killed(&self) -> i64 {
+        let same_start = |old: &&Superseded| self.server.run_id.as_deref() == Some(&*old.run_id);
+        let other = |old: &&Superseded| self.server.client_id != Some(old.client_id);
+        let old = self.superseded.as_ref().filter(same_start).filter(other);
+        old.map_or(i64::MAX, |old| old.client_id)
+    }
+
+    // ---- what comes back ----
+
+    fn take(&mut self, reply: Reply<'_>, now: Nanos) -> Result<(), SetupError> {
+        if let Reply::Push(elements) = reply {
+            return self.take_push(elements);
+        }
+        let Some(step) = self.due.pop_front() else {
+            return Err(self.garbage(WireError::Unrelated, None));
+        };
+        self.last_refusal = match reply {
+            Reply::Error(text) => Some(self.server_error(text)),
+            _ => None,
+        };
+        if self.flight == Flight::Refused {
+            return Ok(());
+        }
+        match step {
+            Step::Hello => self.take_hello(reply),
+            Step::Auth => self.expect_ok("AUTH", reply),
+            Step::Time => self.take_time(reply, now),
+            Step::Info => self.take_info(reply),
+            Step::ClientId => {
+                if let Reply::Integer(id) = reply {
+                    self.server.client_id = self.server.client_id.or(Some(id));
+                }
+                Ok(())
+            }
+            Step::Ping => self.take_ping(reply),
+            Step::Select => self.take_select(reply),
+            // So that CLIENT LIST tells an operator whose connection it is; whether it succeeds does not matter.
+            Step::SetName => Ok(()),
+            Step::Subscribe => self.take_no_subscription(reply),
+            Step::Witness => self.take_witness(reply),
+            Step::AppendFsync => {
+                if let Reply::Map(pair) | Reply::Array(pair) = reply {
+                    self.server.appendfsync = resp::elements(pair).nth(1).and_then(text_of);
+                }
+                Ok(())
+            }
+            Step::Load(index) => self.take_loaded(index, reply),
+            Step::Kill => {
+                // Some servers say of a connection that is gone already that there is none.
+                if let Reply::Error(text) = reply
+                    && !text.starts_with(b"ERR No such client")
+                {
+                    self.server.kill_refused = Some(self.words(text));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A subscription is confirmed by a push. Other pushes are calls, which are hints only: nobody misses them.
+    fn take_push(&mut self, push: &[u8]) -> Result<(), SetupError> {
+        if !self.server.resp3 {
+            return Err(self.garbage(WireError::Unrelated, None));
+        }
+        let mut parts = resp::elements(push);
+        let is_confirmation = parts.next() == Some(Reply::Bulk(b"subscribe"))
+            && parts.next() == Some(Reply::Bulk(self.terms.channel.as_bytes()));
+        if is_confirmation && self.due.front() == Some(&Step::Subscribe) {
+            self.due.pop_front();
+        }
+        Ok(())
+    }
+
+    fn take_no_subscription(&mut self, reply: Reply<'_>) -> Result<(), SetupError> {
+        let Reply::Error(_) = reply else {
+            return Err(self.garbage(WireError::Unrelated, None));
+        };
+        if let Some(scripts) = &mut self.scripts {
+            scripts.channel = "".into();
+        }
+        Ok(())
+    }
+
+    fn take_hello(&mut self, reply: Reply<'_>) -> Result<(), SetupError> {
+        match reply {
+            Reply::Map(pairs) | Reply::Array(pairs) => {
+                self.take_greeting(pairs);
+                Ok(())
+            }
+            Reply::Error(text) if !self.may_do_without_hello(text) => Err(self.server_error(text)),
+            Reply::Error(text) if self.address.protocol == Protocol::Resp3 => {
+                let code = legible(&code_of(text));
+                let message = format!("RESP3 was asked for, but HELLO is refused ({code})");
+                Err(SetupError::new(Status::Server, message))
+            }
+            Reply::Error(_) => {
+                self.flight = Flight::Refused;
+                Ok(())
+            }
+            _ => Err(unexpected("HELLO")),
+        }
+    }
+
+    /// Whether AUTH may do what HELLO was refused for. Servers, users and proxies that have no HELLO say so in many ways.
+    fn may_do_without_hello(&self, text: &[u8]) -> bool {
+        match code_of(text).as_str() {
+            "WRONGPASS" | "LOADING" | "MASTERDOWN" => false,
+            // Said by a proxy that has no HELLO, too.
+            "NOAUTH" => self.address.password.is_some(),
+            _ => true,
+        }
+    }
+
+    fn take_greeting(&mut self, pairs: &[u8]) {
+        let mut parts = resp::elements(pairs);
+        while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
+            let Reply::Bulk(key) = key else { continue };
+            match key {
+                b"version" => self.server.version = text_of(value).unwrap_or_default(),
+                b"proto" => self.server.resp3 = value == Reply::Integer(3),
+                b"id" => self.server.client_id = integer_of(value),
+                b"mode" => self.mode = text_of(value),
+                b"role" => self.server.role = text_of(value),
+                _ => {}
+            }
+        }
+    }
+
+    fn take_time(&mut self, reply: Reply<'_>, now: Nanos) -> Result<(), SetupError> {
+        self.server.round_trip = Duration::from_nanos(now.saturating_sub(self.packed_at));
+        match reply {
+            Reply::Array(parts) => {
+                let time = resp::time(parts).ok_or_else(|| unexpected("TIME"))?;
+                self.server.time_us = Some(time);
+                // The server looked at its clock some time between: on a link that is as fast in both directions, half way.
+                self.server.time_at = self.packed_at + now.saturating_sub(self.packed_at) / 2;
+                Ok(())
+            }
+            Reply::Error(_) => Ok(()),
+            _ => Err(unexpected("TIME")),
+        }
+    }
+
+    fn take_info(&mut self, reply: Reply<'_>) -> Result<(), SetupError> {
+        match reply {
+            Reply::Error(text) => self.server.info_error = Some(self.words(text)),
+            Reply::Bulk(text) => {
+                let info = InfoDict::new(&String::from_utf8_lossy(text));
+                read_info(&info, &mut self.server);
+                self.mode = text_in(&info, "redis_mode").or(self.mode.take());
+                self.refuse_replica(&info)?;
+            }
+            _ => return Err(unexpected("INFO")),
+        }
+        self.refuse_unsuitable()
+    }
+
+    fn refuse_replica(&mut self, info: &InfoDict) -> Result<(), SetupError> {
+        if self.server.role.as_deref() != Some("slave") {
+            return Ok(());
+        }
+        let master = match (text_in(info, "master_host"), info.get::<u16>("master_port")) {
+            (Some(host), Some(port)) => format!(" of {host}:{port}"),
+            _ => String::new(),
+        };
+        Err(not_admitted(format!(
+            "the server is a replica{master}: give the master's address"
+        )))
+    }
+
+    /// Refuses what is no master that answers for its data.
+    fn refuse_unsuitable(&self) -> Result<(), SetupError> {
+        if self.mode.as_deref() == Some("sentinel") {
+            return Err(not_admitted(
+                "the server is a Sentinel: give the master's own address",
+            ));
+        }
+        if matches!(self.server.role.as_deref(), Some("slave" | "replica")) {
+            return Err(not_admitted(
+                "the server is a replica: give the master's address",
+            ));
+        }
+        if self.server.loading {
+            return Err(not_admitted("the server is loading its data set"));
+        }
+        Ok(())
+    }
+
+    /// A user without permission to PING is told so by a server that is alive.
+    fn take_ping(&self, reply: Reply<'_>) -> Result<(), SetupError> {
+        match reply {
+            Reply::Status(b"PONG") => Ok(()),
+            Reply::Error(text) if code_of(text) == "NOPERM" => Ok(()),
+            Reply::Error(text) => Err(self.server_error(text)),
+            _ => Err(unexpected("PING")),
+        }
+    }
+
+    fn take_select(&self, reply: Reply<'_>) -> Result<(), SetupError> {
+        self.expect_ok("SELECT", reply).map_err(|mut refusal| {
+            if refusal.kind == Status::Server {
+                let database = self.address.database;
+                refusal.message = format!("cannot use database {database}: {}", refusal.message);
+            }
+            refusal
+        })
+    }
+
+    fn expect_ok(&self, what: &str, reply: Reply<'_>) -> Result<(), SetupError> {
+        match reply {
+            Reply::Status(b"OK") => Ok(()),
+            Reply::Error(text) => Err(self.server_error(text)),
+            _ => Err(unexpected(what)),
+        }
+    }
+
+    fn take_witness(&mut self, reply: Reply<'_>) -> Result<(), SetupError> {
+        match reply {
+            Reply::Array(parts) => {
+                let is_there = resp::elements(parts).next() == Some(Reply::Integer(1));
+                // Without a run id nothing ties the witness to this boot.
+                self.server.witnessed = is_there && self.server.run_id.is_some();
+            }
+            Reply::Error(_) => self.scripts_are_unknown(),
+            _ => return Err(unexpected("SCRIPT EXISTS")),
+        }
+        Ok(())
+    }
+
+    fn take_loaded(&mut self, index: usize, reply: Reply<'_>) -> Result<(), SetupError> {
+        match reply {
+            Reply::Error(_) => self.scripts_are_unknown(),
+            Reply::Bulk(digest) if self.is_digest(index, digest) => {}
+            _ => return Err(unexpected("SCRIPT LOAD")),
+        }
+        Ok(())
+    }
+
+    fn is_digest(&self, index: usize, digest: &[u8]) -> bool {
+        let scripts = self.scripts.as_ref();
+        scripts.is_some_and(|scripts| scripts.to_load()[index].digest.as_bytes() == digest)
+    }
+
+    fn scripts_are_unknown(&mut self) {
+        if let Some(scripts) = &mut self.scripts {
+            scripts.are_known = false;
+        }
+    }
+
+    // ---- what went wrong ----
+
+    fn garbage(&self, error: WireError, first: Option<u8>) -> SetupError {
+        let message = match (error, first) {
+            (WireError::Malformed, Some(TLS_ALERT)) => {
+                "answered with a TLS alert: for a TLS port use rediss://".to_owned()
+            }
+            (WireError::Malformed, _) => format!(
+                "the answer to {} is not the Redis protocol: is this a Redis server?",
+                self.awaits()
             ),
-        )),
-        Value::ServerError(_) => greet_resp2(dialogue, address),
-        reply => read_greeting(reply).ok_or_else(|| unexpected("HELLO")),
+            _ => error.message().to_owned(),
+        };
+        SetupError::new(Status::Unreachable, message)
+    }
+
+    /// The server's own words, without secrets.
+    fn words(&self, text: &[u8]) -> String {
+        let text = String::from_utf8_lossy(text).into_owned();
+        let text = self
+            .address
+            .password
+            .as_ref()
+            .map_or(text.clone(), |password| password.blot(&text));
+        legible(&text)
+    }
+
+    /// What an error reply means for the connection.
+    fn server_error(&self, text: &[u8]) -> SetupError {
+        let words = self.words(text);
+        let (kind, message) = match code_of(text).as_str() {
+            "NOAUTH" => (
+                Status::Server,
+                format!("the server asks for a password, give it in the URL: {words}"),
+            ),
+            "WRONGPASS" => (
+                Status::Server,
+                format!("the server refused the URL's user or password: {words}"),
+            ),
+            "NOPERM" => (
+                Status::Server,
+                format!("the URL's user lacks a permission: {words}"),
+            ),
+            "LOADING" => (
+                Status::NotAdmitted,
+                "the server is loading its data set".to_owned(),
+            ),
+            "MASTERDOWN" => (
+                Status::NotAdmitted,
+                "the server is a replica without its master".to_owned(),
+            ),
+            _ => (Status::Server, words),
+        };
+        SetupError::new(kind, message)
     }
 }
 
-/// Whether the error means that HELLO is not to be had: not known, not with this version, or not by this user.
-/// Such a server may quote the command in its error, password and all.
-fn has_no_hello(error: &redis::ServerError) -> bool {
-    match error.code() {
-        "NOPROTO" | "NOPERM" => true,
-        "ERR" => error.details().is_some_and(|details| {
-            let details = details.to_ascii_lowercase();
-            details.starts_with("unknown command") || details.starts_with("unsupported command")
-        }),
-        _ => false,
+/// A server's text as a message may repeat it: one line, of bounded length.
+pub(crate) fn legible(text: &str) -> String {
+    let short: String = text.chars().take(LONGEST_WORDS).collect();
+    short
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// The first word of an error, which says of which kind it is.
+fn code_of(text: &[u8]) -> String {
+    let end = text.iter().position(|byte| *byte == b' ');
+    String::from_utf8_lossy(&text[..end.unwrap_or(text.len())]).into_owned()
+}
+
+fn text_of(value: Reply<'_>) -> Option<String> {
+    match value {
+        Reply::Bulk(text) | Reply::Status(text) => Some(legible(&String::from_utf8_lossy(text))),
+        _ => None,
     }
 }
 
-fn greet_resp2(dialogue: &mut Dialogue<'_>, address: &Address) -> Result<Greeting, SetupError> {
-    let Some(auth) = auth(address) else {
-        // A server that hangs up instead of answering a second command has said why in its answer to the first.
-        dialogue.exchange("CLIENT SETNAME and PING", &[set_name(), cmd("PING")])?;
-        return Ok(Greeting::default());
-    };
-    let replies = dialogue.exchange("AUTH", &[auth, set_name()])?;
-    match &replies[0] {
-        Value::ServerError(error) => Err(dialogue.server_error(error)),
-        Value::Okay => Ok(Greeting::default()),
-        _ => Err(unexpected("AUTH")),
+fn integer_of(value: Reply<'_>) -> Option<i64> {
+    match value {
+        Reply::Integer(number) => Some(number),
+        _ => None,
     }
+}
+
+fn unexpected(command: &str) -> SetupError {
+    SetupError::new(
+        Status::Server,
+        format!("the answer to {command} is not a Redis server's"),
+    )
+}
+
+fn not_admitted(message: impl Into<String>) -> SetupError {
+    SetupError::new(Status::NotAdmitted, message)
+}
+
+/// A text in INFO, if it is there and not empty.
+fn text_in(info: &InfoDict, key: &str) -> Option<String> {
+    let text = info.get::<String>(key)?;
+    (!text.is_empty()).then(|| legible(&text))
+}
+
+fn read_info(info: &InfoDict, server: &mut ServerInfo) {
+    if let Some(version) = text_in(info, "valkey_version") {
+        server.product = "Valkey";
+        server.version = version;
+    } else if let Some(version) = text_in(info, "redis_version") {
+        server.version = version;
+    }
+    server.run_id = text_in(info, "run_id").filter(|id| is_run_id(id));
+    server.role = text_in(info, "role").or(server.role.take());
+    // By the server's wall clock: one that was set back since the start makes it negative.
+    server.uptime_s = info
+        .get::<i64>("uptime_in_seconds")
+        .map(|uptime| u64::try_from(uptime).unwrap_or(0));
+    server.loading = text_in(info, "loading").is_some_and(|value| value == "1");
+    server.aof_enabled = text_in(info, "aof_enabled").is_some_and(|value| value == "1");
+    server.maxmemory_policy = text_in(info, "maxmemory_policy");
+}
+
+/// It becomes part of the scripts.
+fn is_run_id(text: &str) -> bool {
+    text.len() <= LONGEST_RUN_ID && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn hello(address: &Address) -> Cmd {
@@ -242,117 +826,21 @@ fn credentials(address: &Address) -> Option<(Option<&str>, &str)> {
     }
 }
 
-/// So that CLIENT LIST tells an operator whose connection it is; whether it succeeds does not matter.
 fn set_name() -> Cmd {
     let mut command = cmd("CLIENT");
     command.arg("SETNAME").arg("libredlock");
     command
 }
 
-fn read_greeting(reply: &Value) -> Option<Greeting> {
-    let mut greeting = Greeting::default();
-    for (key, value) in reply.as_map_iter()? {
-        match text_of(key)?.as_str() {
-            "version" => greeting.version = text_of(value),
-            "proto" => greeting.resp3 = *value == Value::Int(3),
-            "id" => greeting.client_id = int_of(value),
-            "mode" => greeting.mode = text_of(value),
-            "role" => greeting.role = text_of(value),
-            _ => {}
-        }
-    }
-    Some(greeting)
-}
-
-/// Selects the database, learns what the server is, and judges whether it is one that can vote: one exchange.
-fn examine(
-    dialogue: &mut Dialogue<'_>,
-    address: &Address,
-    greeting: &Greeting,
-) -> Result<ServerInfo, SetupError> {
-    let mut commands = vec![cmd("INFO"), client_id(), cmd("PING")];
-    // The last, and only where needed: a new connection is in database 0, and the user may not be allowed to say so.
-    if address.database != 0 {
-        commands.push(select(address.database));
-    }
-    let replies = dialogue.exchange("INFO and PING", &commands)?;
-    let server = describe(dialogue, greeting, &replies[0], &replies[1]);
-    refuse_unsuitable(greeting, &replies[0], &server)?;
-    check_ping(dialogue, &replies[2])?;
-    if address.database != 0 {
-        check_select(dialogue, address.database, &replies[replies.len() - 1])?;
-    }
-    Ok(server)
-}
-
-/// Loads the scripts, and learns what needs more than INFO: one exchange. A user who may not do some of this can still
-/// take locks.
-fn prepare(
-    dialogue: &mut Dialogue<'_>,
-    scripts: &mut Scripts,
-    server: &mut ServerInfo,
-) -> Result<(), SetupError> {
-    let mut commands = vec![
-        script_exists(&scripts.witness.digest),
-        appendfsync(),
-        cmd("TIME"),
-    ];
-    commands.extend(scripts.to_load().map(script_load));
-    let replies = dialogue.exchange("SCRIPT LOAD", &commands)?;
-    // Without a run id nothing ties the witness to this boot.
-    server.witnessed = server.run_id.is_some() && first_is_one(&replies[0]);
-    let is_error = |reply: &Value| matches!(reply, Value::ServerError(_));
-    scripts.are_known = !is_error(&replies[0]) && !replies[3..].iter().any(is_error);
-    server.appendfsync = second_text(&replies[1]);
-    server.time_us = time_of(&replies[2]);
-    server.time_at = clock::now();
-    Ok(())
-}
-
-/// Whether messages on this channel will come in between the answers, as RESP3 has it.
-fn subscribe(dialogue: &mut Dialogue<'_>, channel: &str) -> Result<bool, SetupError> {
-    let mut command = cmd("SUBSCRIBE");
-    command.arg(channel);
-    // A success is no answer but a push, a refusal is an answer; the PING's comes behind either.
-    let first = dialogue.first_of("SUBSCRIBE", &[command, cmd("PING")])?;
-    Ok(matches!(first, Value::Push { .. }))
-}
-
-fn script_exists(digest: &str) -> Cmd {
-    let mut command = cmd("SCRIPT");
-    command.arg("EXISTS").arg(digest);
-    command
-}
-
-fn appendfsync() -> Cmd {
-    let mut command = cmd("CONFIG");
-    command.arg("GET").arg("appendfsync");
-    command
-}
-
-fn first_is_one(reply: &Value) -> bool {
-    matches!(reply, Value::Array(items) if matches!(items.first(), Some(Value::Int(1) | Value::Boolean(true))))
-}
-
-fn second_text(reply: &Value) -> Option<String> {
-    reply
-        .as_map_iter()?
-        .next()
-        .and_then(|(_, value)| text_of(value))
-}
-
-/// The answer to TIME, in us since 1970.
-fn time_of(reply: &Value) -> Option<u64> {
-    let Value::Array(items) = reply else {
-        return None;
-    };
-    let number = |index: usize| text_of(items.get(index)?)?.parse::<u64>().ok();
-    Some(number(0)? * 1_000_000 + number(1)?)
-}
-
 fn client_id() -> Cmd {
     let mut command = cmd("CLIENT");
     command.arg("ID");
+    command
+}
+
+fn client_kill(id: i64) -> Cmd {
+    let mut command = cmd("CLIENT");
+    command.arg("KILL").arg("ID").arg(id);
     command
 }
 
@@ -362,190 +850,20 @@ fn select(database: i64) -> Cmd {
     command
 }
 
+fn script_exists(digest: &str) -> Cmd {
+    let mut command = cmd("SCRIPT");
+    command.arg("EXISTS").arg(digest);
+    command
+}
+
 fn script_load(script: &str) -> Cmd {
     let mut command = cmd("SCRIPT");
     command.arg("LOAD").arg(script);
     command
 }
 
-fn describe(
-    dialogue: &Dialogue<'_>,
-    greeting: &Greeting,
-    info: &Value,
-    client_id: &Value,
-) -> ServerInfo {
-    let mut server = ServerInfo {
-        product: "Redis",
-        version: greeting.version.as_deref().map(legible).unwrap_or_default(),
-        role: greeting.role.clone(),
-        client_id: greeting.client_id.or_else(|| int_of(client_id)),
-        resp3: greeting.resp3,
-        ..ServerInfo::default()
-    };
-    match (info, text_of(info)) {
-        (Value::ServerError(error), _) => server.info_error = Some(dialogue.words(error)),
-        (_, Some(text)) => read_info(&InfoDict::new(&text), &mut server),
-        _ => server.info_error = Some("the answer to INFO is no text".to_owned()),
-    }
-    if server.role.as_deref() == Some("slave") {
-        server.role = Some("replica".to_owned());
-    }
-    server
-}
-
-fn read_info(info: &InfoDict, server: &mut ServerInfo) {
-    let text = |key: &str| info.get::<String>(key).filter(|text| !text.is_empty());
-    if let Some(version) = text("valkey_version") {
-        server.product = "Valkey";
-        server.version = legible(&version);
-    } else if let Some(version) = text("redis_version") {
-        server.version = legible(&version);
-    }
-    server.run_id = text("run_id");
-    server.role = text("role").or(server.role.take());
-    // By the server's wall clock: one that was set back since the start makes it negative.
-    server.uptime_s = info
-        .get::<i64>("uptime_in_seconds")
-        .map(|uptime| u64::try_from(uptime).unwrap_or(0));
-    server.loading = text("loading").is_some_and(|value| value == "1");
-    server.aof_enabled = text("aof_enabled").is_some_and(|value| value == "1");
-    server.maxmemory_policy = text("maxmemory_policy").map(|policy| legible(&policy));
-}
-
-/// Refuses what is no master that answers for its data.
-fn refuse_unsuitable(
-    greeting: &Greeting,
-    info: &Value,
-    server: &ServerInfo,
-) -> Result<(), SetupError> {
-    let info = InfoDict::new(&text_of(info).unwrap_or_default());
-    let not_admitted = |message: String| Err(SetupError::new(Status::NotAdmitted, message));
-    let mode = info.get::<String>("redis_mode").or(greeting.mode.clone());
-    if mode.as_deref() == Some("sentinel") {
-        return not_admitted("the server is a Sentinel: give the master's own address".to_owned());
-    }
-    if server.role.as_deref() == Some("replica") {
-        let master = match (
-            info.get::<String>("master_host"),
-            info.get::<u16>("master_port"),
-        ) {
-            (Some(host), Some(port)) => format!(" of {}:{port}", legible(&host)),
-            _ => String::new(),
-        };
-        return not_admitted(format!(
-            "the server is a replica{master}: give the master's address"
-        ));
-    }
-    if server.loading {
-        return not_admitted("the server is loading its data set".to_owned());
-    }
-    Ok(())
-}
-
-fn check_select(dialogue: &Dialogue<'_>, database: i64, reply: &Value) -> Result<(), SetupError> {
-    let Value::ServerError(error) = reply else {
-        return match reply {
-            Value::Okay => Ok(()),
-            _ => Err(unexpected("SELECT")),
-        };
-    };
-    let mut refusal = dialogue.server_error(error);
-    if refusal.kind == Status::Server {
-        refusal.message = format!("cannot use database {database}: {}", refusal.message);
-    }
-    Err(refusal)
-}
-
-/// A user without permission to PING is told so by a server that is alive.
-fn check_ping(dialogue: &Dialogue<'_>, reply: &Value) -> Result<(), SetupError> {
-    match reply {
-        Value::SimpleString(pong) if pong == "PONG" => Ok(()),
-        Value::ServerError(error) if error.code() == "NOPERM" => Ok(()),
-        Value::ServerError(error) => Err(dialogue.server_error(error)),
-        _ => Err(unexpected("PING")),
-    }
-}
-
-/// Best effort, as the user may lack the permission; never after a restart, when the numbers begin anew.
-fn supersede(
-    dialogue: &mut Dialogue<'_>,
-    old: &Superseded,
-    server: &ServerInfo,
-) -> Result<(), SetupError> {
-    let same_start = server.run_id.as_deref() == Some(old.run_id.as_str());
-    if !same_start || server.client_id == Some(old.client_id) {
-        return Ok(());
-    }
-    let mut kill = cmd("CLIENT");
-    kill.arg("KILL").arg("ID").arg(old.client_id);
-    dialogue.exchange("CLIENT KILL", &[kill]).map(|_| ())
-}
-
-fn unexpected(command: &str) -> SetupError {
-    SetupError::new(
-        Status::Server,
-        format!("the answer to {command} is not a Redis server's"),
-    )
-}
-
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn int_of(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        _ => None,
-    }
-}
-
-/// What an error of TLS means, in words that help; `None` if it is not one.
-fn tls_reason(error: &io::Error) -> Option<String> {
-    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    Some(match error {
-        rustls::Error::InvalidMessage(_) => {
-            "the server does not speak TLS here: for a plain port use redis://".to_owned()
-        }
-        rustls::Error::InvalidCertificate(reason) => format!(
-            "the server's certificate is not accepted: {reason}{}",
-            certificate_hint(reason)
-        ),
-        rustls::Error::AlertReceived(alert) => {
-            format!("the server refused TLS: {alert:?}{}", alert_hint(*alert))
-        }
-        other => format!("TLS failed: {other}"),
-    })
-}
-
-fn certificate_hint(error: &CertificateError) -> &'static str {
-    match error {
-        // A bad signature is what another authority of the same name gives.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            " (give its authority's certificate as the CA file)"
-        }
-        // What `openssl req -x509` makes; other TLS libraries let it pass.
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            " (it is an authority's own certificate: give the server one that an authority signed)"
-        }
-        _ => "",
-    }
-}
-
-fn alert_hint(alert: AlertDescription) -> &'static str {
-    match alert {
-        // With TLS 1.2 and 1.3, respectively.
-        AlertDescription::HandshakeFailure | AlertDescription::CertificateRequired => {
-            " (it may ask for a client certificate: give certificate and key file)"
-        }
-        AlertDescription::UnknownCA
-        | AlertDescription::BadCertificate
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::CertificateExpired
-        | AlertDescription::CertificateUnknown => " (it does not accept the client certificate)",
-        _ => "",
-    }
+fn appendfsync() -> Cmd {
+    let mut command = cmd("CONFIG");
+    command.arg("GET").arg("appendfsync");
+    command
 }

@@ -16,6 +16,9 @@ use crate::logic::quorum::{Decision, NodeMask, Tally, Vote};
 use crate::logic::validity;
 use crate::node::command::{Form, Question};
 
+/// How many node timeouts a node that goes on answering others' questions may take for one.
+const MOST_TIMEOUTS: u64 = 20;
+
 impl Core {
     pub(super) fn begin(&mut self, operation: Box<Operation>) {
         if operation.is_awaited() {
@@ -475,7 +478,7 @@ impl Core {
 
     /// The nodes that have not answered by now are counted as unavailable, and not asked again until they answer. One
     /// that is busy answering others' questions gets the timeout anew from its last answer: it is not silent, and the
-    /// validity counts from the start in any case.
+    /// validity counts from the start in any case. Not for ever: one that is that busy is no better than a silent one.
     pub(super) fn node_timeout(&mut self, key: Key, attempt: u32) {
         if !self.is_at(key, attempt) {
             return;
@@ -488,13 +491,16 @@ impl Core {
         };
         let (place, open) = (operation.set.place, operation.open);
         let (timeout, asked_at) = (operation.node_timeout(), operation.asked_at);
+        let latest = asked_at.saturating_add(timeout.saturating_mul(MOST_TIMEOUTS));
         let waited = (self.now - asked_at) / MILLISECOND;
         let message = format!("no answer within {waited} ms").into();
         let mut again = None;
         for index in open.iter() {
             let heard = self.last_heard((place, index));
             match heard.map(|at| at.max(asked_at)) {
-                Some(at) if at + timeout > self.now => again = again.max(Some(at + timeout)),
+                Some(at) if at + timeout > self.now && latest > self.now => {
+                    again = again.max(Some((at + timeout).min(latest)));
+                }
                 _ => self.overdue(key, (place, index), &message),
             }
         }

@@ -1,23 +1,27 @@
 //! The ways to the nodes: connecting, judging, losing and giving up.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::sockets::{unwatch, watch};
 use super::{Core, NodePlace, Request};
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::engine::nodes::{GIVE_UP_AFTER, Link, Mark, Node, Settings};
 use crate::engine::operation::{Operation, Task};
-use crate::engine::runtime;
 use crate::engine::ticket::{Outcome, Ticket};
 use crate::engine::timer::Timer;
 use crate::error::{Error, Status};
 use crate::log::{self, Level};
 use crate::logic::admission::{self, Admission, Boot};
 use crate::logic::quorum::NodeMask;
+use crate::node::address::Address;
 use crate::node::command::Question;
 use crate::node::connection::{Asked, Connection};
-use crate::node::setup::{self, Established, ServerInfo, SetupError, Superseded};
+use crate::node::dial::{Dial, Established};
+use crate::node::setup::{ServerInfo, SetupError, Superseded};
+
+/// A connection that has lasted for so long is made anew at once when it is lost.
+const LASTING: Nanos = 1_000 * MILLISECOND;
 
 impl Core {
     /// The connected nodes may vote from now on, and newcomers are told so by the witness. Waits until each node has been
@@ -77,79 +81,122 @@ impl Core {
         true
     }
 
-    /// Sends out a connector thread.
-    pub(super) fn connect(&mut self, (place, index): NodePlace) {
+    /// Begins an attempt to connect.
+    pub(super) fn connect(&mut self, at @ (place, index): NodePlace) {
+        let now = self.now;
         let Some(set) = self.sets[place].as_mut() else {
             return;
         };
-        let timeout = Duration::from_nanos(set.settings.connect_timeout());
+        let timeout = set.settings.connect_timeout();
+        let terms = set.settings.terms(&self.runtime.channels, place);
         let node = &mut set.nodes[index];
         self.epochs = self.epochs.wrapping_add(1);
-        node.epoch = self.epochs;
-        node.link = Link::Connecting;
-        let (runtime, epoch) = (self.runtime, node.epoch);
-        let terms = set.settings.terms(&self.runtime.channels, place);
-        let address = Arc::clone(&node.address);
-        let superseded = node.superseded.clone();
-        let spawned = runtime::spawn("redlock-connect", move || {
-            let result = setup::establish(&address, timeout, terms, superseded.as_ref());
-            runtime.send(Request::Connected {
-                place,
-                node: index,
-                epoch,
-                result: result.map(Box::new),
-            });
+        let epoch = self.epochs;
+        node.epoch = epoch;
+        let (address, superseded) = (Arc::clone(&node.address), node.superseded.clone());
+        let dial = Dial::new(address, timeout, terms, superseded, now);
+        let runtime = self.runtime;
+        let looked_up = dial.name().map_or(Ok(()), |(host, port)| {
+            runtime.resolver.look_up(host, port, move |result| {
+                runtime.send(Request::Resolved {
+                    place,
+                    node: index,
+                    epoch,
+                    result,
+                });
+            })
         });
-        if let Err(error) = spawned {
-            let error = SetupError {
-                kind: Status::System,
-                message: format!("no thread to connect with: {error}"),
-            };
-            self.connected((place, index), epoch, Err(error));
+        node.link = Link::Connecting(Box::new(dial));
+        match looked_up {
+            Ok(()) => self.dial(at),
+            Err(error) => {
+                let message = format!("no thread to look up its name: {error}");
+                self.dialled(at, Err(SetupError::new(Status::System, message)));
+            }
         }
     }
 
-    pub(super) fn connected(
+    pub(super) fn resolved(
         &mut self,
         at @ (place, index): NodePlace,
         epoch: u32,
-        result: Result<Box<Established>, SetupError>,
+        result: Result<Vec<SocketAddr>, String>,
     ) {
+        let now = self.now;
         if !self.is_current(place, index, epoch) {
             return;
         }
-        let watched = result.and_then(|established| {
-            match watch(&self.registry, established.stream.fd(), at) {
-                Ok(()) => Ok(established),
-                Err(error) => Err(SetupError {
-                    kind: Status::System,
-                    message: format!("its socket can't be watched: {error}"),
-                }),
+        let Some(Link::Connecting(dial)) = self.node(at).map(|node| &mut node.link) else {
+            return;
+        };
+        match result {
+            Ok(addresses) => {
+                dial.resolved(addresses, now);
+                self.dial(at);
             }
-        });
-        let unique = watched.and_then(|established| match self.twin(at, &established) {
+            Err(message) => self.dialled(at, Err(SetupError::new(Status::Unreachable, message))),
+        }
+    }
+
+    /// Goes on with an attempt to connect, as far as it goes.
+    pub(super) fn dial(&mut self, at @ (place, index): NodePlace) {
+        let now = self.now;
+        let Some(node) = self.node(at) else {
+            return;
+        };
+        let epoch = node.epoch;
+        let Link::Connecting(dial) = &mut node.link else {
+            return;
+        };
+        let mut result = dial.proceed(now);
+        let (mut to_watch, due) = (None, dial.due());
+        if let Ok(established) = &result {
+            to_watch = dial.next_to_watch(established.as_ref());
+        }
+        if let Some(fd) = to_watch
+            && let Err(error) = watch(&self.registry, fd, at)
+        {
+            let message = format!("its socket can't be watched: {error}");
+            result = Err(SetupError::new(Status::System, message));
+        }
+        match result {
+            Ok(None) => {
+                let timer = Timer::Dial {
+                    set: place,
+                    node: index,
+                    epoch,
+                };
+                self.timers.set(due, timer);
+            }
+            Ok(Some(established)) => self.dialled(at, Ok(established)),
+            Err(error) => self.dialled(at, Err(error)),
+        }
+    }
+
+    /// An attempt to connect has come to its end.
+    fn dialled(&mut self, at @ (place, _): NodePlace, result: Result<Established, SetupError>) {
+        let unique = result.and_then(|established| match self.twin(at, &established) {
             None => Ok(established),
             Some(twin) => {
                 unwatch(&self.registry, established.stream.fd());
-                Err(SetupError {
-                    kind: Status::NotAdmitted,
-                    message: format!("is the same server as {twin}, and would vote twice"),
-                })
+                let message = format!("is the same server as {twin}, and would vote twice");
+                Err(SetupError::new(Status::NotAdmitted, message))
             }
         });
         match unique {
-            Ok(established) => self.up(at, *established),
+            Ok(established) => self.up(at, established),
             Err(failure) => self.connect_failed(at, failure),
         }
         self.resume_waiting(place);
         self.vouch_if_contacted(place);
     }
 
-    /// The address of another node of the set that turned out to be the same server.
+    /// The address of another node of the set that turned out to be the same database of the same server. Several databases
+    /// of one server are several nodes, which do not fail independently: that is told, and left to the user.
     fn twin(&self, (place, index): NodePlace, established: &Established) -> Option<String> {
         let nodes = &self.sets[place].as_ref()?.nodes;
-        let found = &established.server;
-        let is_twin = |(other, node): &(usize, &Node)| match &node.link {
+        let (found, here) = (&established.server, &nodes[index].address);
+        let is_same_server = |(other, node): &(usize, &Node)| match &node.link {
             Link::Up(connection) if *other != index => {
                 let known = &connection.server;
                 // A server that does not tell its run id is still found at one address.
@@ -157,13 +204,19 @@ impl Core {
             }
             _ => false,
         };
-        let (_, twin) = nodes.iter().enumerate().find(is_twin)?;
+        let same_server: Vec<_> = nodes.iter().enumerate().filter(is_same_server).collect();
+        let is_twin = |(_, node): &&(usize, &Node)| node.address.database == here.database;
+        let (_, twin) = same_server.iter().find(is_twin).or_else(|| {
+            if let Some((_, other)) = same_server.first() {
+                warn_of_one_server(here, &other.address);
+            }
+            None
+        })?;
         Some(twin.address.display().to_owned())
     }
 
     /// A node can't be reached; it is tried again after a rest.
     fn connect_failed(&mut self, (place, index): NodePlace, failure: SetupError) {
-        let now = self.now;
         let Some(node) = self.node((place, index)) else {
             return;
         };
@@ -176,17 +229,31 @@ impl Core {
         node.contacted = true;
         node.hope_until = 0;
         node.trouble = (failure.kind, failure.message.into());
-        let retry_at = now + node.backoff.next(rand::random());
+        self.reconnect_later((place, index));
+    }
+
+    fn reconnect_later(&mut self, at @ (place, index): NodePlace) {
+        let now = self.now;
+        let Some(node) = self.node(at) else {
+            return;
+        };
         let timer = Timer::Reconnect {
             set: place,
             node: index,
             epoch: node.epoch,
         };
+        let retry_at = now + node.backoff.next(rand::random());
         self.timers.set(retry_at, timer);
     }
 
     /// A node is there. What could not be delivered to it before goes first.
-    fn up(&mut self, (place, index): NodePlace, established: Established) {
+    fn up(&mut self, at @ (place, index): NodePlace, established: Established) {
+        let Established {
+            stream,
+            wire,
+            server,
+            scripts,
+        } = established;
         let Some(set) = self.sets[place].as_mut() else {
             return;
         };
@@ -197,7 +264,7 @@ impl Core {
         log::write(Level::Info, || {
             format!("{}: connected", node.address.display())
         });
-        admit(node, &established.server, late, &set.settings, self.now);
+        admit(node, &server, late, &set.settings, self.now);
         let timer = Timer::Witness {
             set: place,
             node: index,
@@ -205,12 +272,15 @@ impl Core {
         };
         let proven = clock::from_ms(admission::probation_ms(set.settings.max_ttl_ms));
         self.timers.set(self.now + proven, timer);
-        node.link = Link::Up(Box::new(Connection::new(established, self.now)));
+        node.link = Link::Up(Box::new(Connection::new(wire, server, scripts, self.now)));
+        node.stream = Some(stream);
+        node.up_since = self.now;
+        // More may have arrived with the last answer of the set-up, and no readiness tells of it.
+        self.unread.push(at);
         node.contacted = true;
         node.silent_since = None;
         node.superseded = None;
         node.hope_until = 0;
-        node.backoff.reset();
         set.all_new = set.nodes.iter().all(|node| node.first_new != Some(false));
         set.set_ballot_clock();
         let node = &mut set.nodes[index];
@@ -224,7 +294,8 @@ impl Core {
         }
     }
 
-    /// The connection is no good any more: its questions stay without an answer, and a new one is made.
+    /// The connection is no good any more: its questions stay without an answer, and a new one is made. At once, unless it
+    /// did not last: a server that hangs up after each set-up is not to be asked for one again and again.
     pub(super) fn lose(&mut self, (place, index): NodePlace, reason: &str, status: Status) {
         let now = self.now;
         let Some(set) = self.sets[place].as_mut() else {
@@ -234,7 +305,10 @@ impl Core {
         let Link::Up(connection) = std::mem::replace(&mut node.link, Link::Down) else {
             return;
         };
-        unwatch(&self.registry, connection.fd());
+        if let Some(stream) = node.stream.take() {
+            unwatch(&self.registry, stream.fd());
+        }
+        let lasted = now.saturating_sub(node.up_since) >= LASTING;
         let message: Arc<str> = format!("connection lost: {reason}").into();
         log::write(Level::Warn, || {
             format!("{}: {message}", node.address.display())
@@ -253,7 +327,12 @@ impl Core {
         node.trouble = (status, Arc::clone(&message));
         let mut unanswered: Vec<_> = std::mem::take(&mut node.held);
         unanswered.extend(connection.abandon());
-        self.connect((place, index));
+        if lasted {
+            node.backoff.reset();
+            self.connect((place, index));
+        } else {
+            self.reconnect_later((place, index));
+        }
         for asked in unanswered {
             self.unanswered((place, index), asked, status, &message);
         }
@@ -337,6 +416,14 @@ impl Core {
     }
 }
 
+fn warn_of_one_server(one: &Address, other: &Address) {
+    log::write(Level::Warn, || {
+        format!(
+            "{one}: is the same server as {other}; they fail together, so the locks survive the loss of fewer servers"
+        )
+    });
+}
+
 /// Judges the boot that a new connection met: from when on it may vote.
 fn admit(node: &mut Node, server: &ServerInfo, late: bool, settings: &Settings, now: Nanos) {
     let run_id = server.run_id.as_deref().unwrap_or_default();
@@ -359,6 +446,16 @@ fn admit(node: &mut Node, server: &ServerInfo, late: bool, settings: &Settings, 
     if let Some(error) = &server.info_error {
         log::write(Level::Warn, || {
             format!("{name}: a restart can't be told, because INFO is refused: {error}")
+        });
+    }
+    if let Some(error) = &server.kill_refused
+        && !std::mem::replace(&mut node.kill_was_refused, true)
+    {
+        log::write(Level::Warn, || {
+            format!(
+                "{name}: a connection that is given up can't be ended on the server, so what it still holds may be carried out \
+                 late: permit client|kill to this user ({error})"
+            )
         });
     }
     if let Some(policy) = server

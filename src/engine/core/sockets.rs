@@ -18,11 +18,16 @@ use crate::error::Status;
 use crate::log::{self, Level};
 use crate::logic::quorum::{MAX_NODES, NodeMask};
 use crate::node::command::{Answer, Form, Question};
-use crate::node::connection::Asked;
+use crate::node::connection::{Asked, Connection};
+use crate::node::stream::Stream;
 
 /// While other threads send their questions themselves, the driver waits for so long at most. So it need not be woken
 /// for the timers that they set, which are later.
 const LOOKS_ROUND: Nanos = 10 * MILLISECOND;
+
+/// How much of one connection is read in one turn, in bytes: what one server sends without end does not keep the engine
+/// from the others.
+const MOST_READ: usize = 256 * 1024;
 
 impl Core {
     pub(super) fn flush(&mut self) {
@@ -33,10 +38,7 @@ impl Core {
                 continue;
             };
             node.dirty = false;
-            let Some(connection) = node.connection() else {
-                continue;
-            };
-            if let Err(error) = connection.flush(now) {
+            if let Err(error) = send(node, now) {
                 self.lose((place, index), &error.to_string(), Status::Unreachable);
             }
         }
@@ -53,8 +55,7 @@ impl Core {
             let Some(node) = set.and_then(|set| set.nodes.get_mut(index)) else {
                 return false;
             };
-            let flushed = node.connection().map_or(Ok(()), |it| it.flush(*now));
-            node.dirty = flushed.is_err();
+            node.dirty = send(node, *now).is_err();
             node.dirty
         });
         dirty.is_empty()
@@ -65,7 +66,7 @@ impl Core {
         if self.awaited > 1 {
             self.busy_poll.in_company();
         }
-        self.waits_until = match self.runtime.about_to_wait() {
+        self.waits_until = match self.unread.is_empty() && self.runtime.about_to_wait() {
             true => self.asleep_until(until),
             false => 0,
         };
@@ -100,6 +101,11 @@ impl Core {
                 .get(operation)
                 .is_some_and(|it| it.attempt == attempt && it.phase == Phase::Resting),
             Timer::KeepAlive { .. } => true,
+            Timer::Dial { set, node, epoch } => sets
+                .get(set)
+                .and_then(Option::as_ref)
+                .and_then(|set| set.nodes.get(node))
+                .is_some_and(|it| it.epoch == epoch && matches!(it.link, Link::Connecting(_))),
             Timer::Reconnect { set, node, epoch }
             | Timer::Witness { set, node, epoch }
             | Timer::GiveUp { set, node, epoch } => sets
@@ -118,6 +124,9 @@ impl Core {
             Err(error) => log::write(Level::Error, || format!("waiting for sockets: {error}")),
             Ok(()) => {
                 self.now = clock::now();
+                for at in std::mem::take(&mut self.unread) {
+                    self.receive(at, false);
+                }
                 for event in events {
                     self.ready(event);
                 }
@@ -130,46 +139,73 @@ impl Core {
         if event.token() == WAKER {
             return;
         }
-        let (place, index) = node_place(event.token());
-        let Some(node) = self
-            .sets
-            .get_mut(place)
-            .and_then(Option::as_mut)
-            .and_then(|set| set.nodes.get_mut(index))
-        else {
+        let at = node_place(event.token());
+        let now = self.now;
+        let Some(node) = self.node(at) else {
             return;
         };
-        let Link::Up(connection) = &mut node.link else {
-            return;
-        };
+        match &node.link {
+            Link::Connecting(_) => self.dial(at),
+            Link::Up(_) => {
+                if event.is_writable()
+                    && let Err(error) = send(node, now)
+                {
+                    return self.broken(at, &error);
+                }
+                let to_the_end = event.is_read_closed() || event.is_error();
+                if event.is_readable() || to_the_end {
+                    self.receive(at, to_the_end);
+                }
+            }
+            Link::Down => {}
+        }
+    }
+
+    /// Takes what the socket of a connection has, and counts the answers. With `to_the_end`, or over TLS, it reads until the
+    /// socket would block; otherwise a short read ends it, which for a plain stream socket means the same and saves a
+    /// system call for every batch.
+    fn receive(&mut self, at: NodePlace, to_the_end: bool) {
+        let now = self.now;
         let mut answers = std::mem::take(&mut self.answers);
         let mut calls = std::mem::take(&mut self.calls);
-        let to_the_end = event.is_read_closed() || event.is_error();
-        let mut result = Ok(());
-        if event.is_writable() {
-            result = connection.flush(self.now);
-        }
-        if event.is_readable() || to_the_end {
-            result = result.and(connection.receive(to_the_end, self.now, &mut answers, &mut calls));
-        }
+        let Some(node) = self.node(at) else {
+            return;
+        };
+        let result = match node.session() {
+            Some((connection, stream)) => read(
+                connection,
+                stream,
+                to_the_end,
+                now,
+                &mut answers,
+                &mut calls,
+            ),
+            None => return,
+        };
         if !answers.is_empty() {
             node.silent_since = None;
         }
         for (asked, answer) in answers.drain(..) {
-            self.answered((place, index), asked, answer);
+            self.answered(at, asked, answer);
         }
         self.answers = answers;
         for text in calls.drain(..) {
-            self.call((place, index), &text);
+            self.call(at, &text);
         }
         self.calls = calls;
-        if let Err(error) = result {
-            let reason = match error.kind() {
-                io::ErrorKind::UnexpectedEof => "the server closed it".to_owned(),
-                _ => error.to_string(),
-            };
-            self.lose((place, index), &reason, Status::Unreachable);
+        match result {
+            Ok(Read::Everything) => {}
+            Ok(Read::Enough) => self.unread.push(at),
+            Err(error) => self.broken(at, &error),
         }
+    }
+
+    fn broken(&mut self, at: NodePlace, error: &io::Error) {
+        let reason = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "the server closed it".to_owned(),
+            _ => error.to_string(),
+        };
+        self.lose(at, &reason, Status::Unreachable);
     }
 
     fn answered(&mut self, (place, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
@@ -274,6 +310,70 @@ impl Core {
         for key in unwanted {
             self.evaluate(key);
         }
+    }
+}
+
+/// How much of a connection's input was read.
+enum Read {
+    Everything,
+    /// As much as one turn takes; there may be more.
+    Enough,
+}
+
+/// Reads into a connection what its socket has, at most [`MOST_READ`] bytes.
+fn read(
+    connection: &mut Connection<Mark>,
+    stream: &mut Stream,
+    to_the_end: bool,
+    now: Nanos,
+    answers: &mut Vec<(Asked<Mark>, Answer)>,
+    calls: &mut Vec<Vec<u8>>,
+) -> io::Result<Read> {
+    let to_the_end = to_the_end || matches!(stream, Stream::Tls(_));
+    // What the set-up left. Most often nothing.
+    let mut taken = connection.received(0, now, answers, calls);
+    let mut total = 0;
+    loop {
+        taken.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.message()))?;
+        if total >= MOST_READ {
+            return Ok(Read::Enough);
+        }
+        let room = connection.room();
+        let size = room.len();
+        match stream.read(room) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                taken = connection.received(count, now, answers, calls);
+                total += count;
+                if count < size && !to_the_end && taken.is_ok() {
+                    return Ok(Read::Everything);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Everything),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Hands to a node's socket what it has room for. What is left goes when the socket becomes writable.
+fn send(node: &mut Node, now: Nanos) -> io::Result<()> {
+    let Some((connection, stream)) = node.session() else {
+        return Ok(());
+    };
+    connection.pack(now);
+    while !connection.unsent().is_empty() {
+        match stream.write(connection.unsent()) {
+            Ok(count) => connection.sent(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let backlog = connection.check_backlog();
+                return backlog.map_err(|error| io::Error::other(error.message()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match stream.flush() {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(()),
     }
 }
 

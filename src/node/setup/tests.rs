@@ -1,455 +1,250 @@
-//! The set-up against real servers: every way in, every refusal, and what is learnt on the way.
-
-use std::io::ErrorKind;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use testkit::{Certificates, ClientCertificates, Fault, Proxy, Server};
+//! The set-up against bytes, without sockets: in order, cut anywhere, and from servers that lie.
 
 use super::*;
+use crate::clock::MILLISECOND;
 use crate::node::address::{TlsFiles, parse};
 
-const LONG: Duration = Duration::from_secs(10);
-/// For servers that never answer.
-const SHORT: Duration = Duration::from_millis(200);
-const SCRIPT: &str = "return 7";
+const RUN_ID: &str = "0123456789abcdef0123456789abcdef01234567";
 
-fn terms() -> Terms {
-    Terms {
+fn begin(url: &str) -> Setup {
+    let terms = Terms {
         max_ttl_ms: 120_000,
         ballot_retention_ms: 120_000,
         fair_grace_ms: 50,
         channel: "redlock:test".into(),
-    }
-}
-
-fn address(url: &str, files: &TlsFiles) -> Address {
-    parse(url, files, Protocol::Auto).unwrap()
-}
-
-fn reach(url: &str) -> Result<Established, SetupError> {
-    establish(&address(url, &TlsFiles::default()), LONG, terms(), None)
-}
-
-fn refusal(url: &str) -> SetupError {
-    reach(url).unwrap_err()
-}
-
-/// Sends a command over the established stream, and returns so many bytes of the answer.
-fn ask(stream: &mut Stream, command: &Cmd, length: usize) -> Vec<u8> {
-    let bytes = command.get_packed_command();
-    let mut sent = 0;
-    while sent < bytes.len() || stream.wants_write() {
-        let result = match sent < bytes.len() {
-            true => stream.write(&bytes[sent..]).map(|count| sent += count),
-            false => stream.flush(),
-        };
-        go_on(stream, result, true);
-    }
-    let mut answer = Vec::new();
-    let mut buffer = vec![0; 65536];
-    while answer.len() < length {
-        let result = stream.read(&mut buffer).map(|count| {
-            assert_ne!(count, 0, "the stream ended");
-            answer.extend_from_slice(&buffer[..count]);
-        });
-        go_on(stream, result, false);
-    }
-    let error = stream.read(&mut buffer).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::WouldBlock);
-    answer
-}
-
-fn go_on(stream: &Stream, result: io::Result<()>, writable: bool) {
-    if let Err(error) = result {
-        assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        assert!(stream.wait(writable, LONG).unwrap(), "no progress");
-    }
-}
-
-fn ping(established: &mut Established) {
-    assert_eq!(ask(&mut established.stream, &cmd("PING"), 7), b"+PONG\r\n");
-}
-
-/// More than any buffer between here and there holds.
-fn echo_much(established: &mut Established) {
-    let text = vec![b'x'; 20_000_000];
-    let answer = ask(
-        &mut established.stream,
-        cmd("ECHO").arg(&text),
-        text.len() + 13,
-    );
-    assert!(answer.starts_with(b"$20000000\r\nxx"));
-}
-
-#[test]
-fn a_server_tells_who_it_is() {
-    let server = Server::builder()
-        .max_memory(50_000_000, "allkeys-lru")
-        .start();
-    let mut found = reach(&server.url()).unwrap();
-    let info = &found.server;
-    assert_eq!(info.run_id.as_deref(), Some(server.info("run_id").as_str()));
-    assert_eq!(info.role.as_deref(), Some("master"));
-    assert_eq!(info.maxmemory_policy.as_deref(), Some("allkeys-lru"));
-    assert!(testkit::server_version().contains(&info.version));
-    assert!(info.uptime_s.is_some() && info.info_error.is_none());
-    assert!(info.resp3 && !info.aof_enabled && !info.loading);
-    assert_eq!(info.peer, server.address());
-    let listed = server.command(&["CLIENT", "LIST"]).text();
-    let ours = format!("id={} ", info.client_id.unwrap());
-    let line = listed.lines().find(|line| line.starts_with(&ours)).unwrap();
-    assert!(line.contains("name=libredlock"), "{line}");
-    ping(&mut found);
-    echo_much(&mut found);
-}
-
-#[test]
-fn an_append_only_file_is_noticed() {
-    let server = Server::builder().persistent().start();
-    assert!(reach(&server.url()).unwrap().server.aof_enabled);
-}
-
-#[test]
-fn scripts_are_loaded_and_bound_to_the_boot() {
-    let server = Server::builder().start();
-    let found = reach(&server.url()).unwrap();
-    let digests = [
-        &found.scripts.acquire.digest,
-        &found.scripts.release.digest,
-        &found.scripts.extend.digest,
-    ];
-    for digest in digests {
-        let there = server.command(&["SCRIPT", "EXISTS", digest]);
-        assert_eq!(there.elements()[0].integer(), 1);
-    }
-    server.restart();
-    let again = reach(&server.url()).unwrap();
-    assert_ne!(again.scripts.acquire.digest, found.scripts.acquire.digest);
-}
-
-#[test]
-fn the_witness_of_a_boot_is_found_by_newcomers() {
-    let server = Server::builder().start();
-    let found = reach(&server.url()).unwrap();
-    assert!(!found.server.witnessed);
-    server.command(&["SCRIPT", "LOAD", &found.scripts.witness.text]);
-    assert!(reach(&server.url()).unwrap().server.witnessed);
-    server.restart();
-    assert!(!reach(&server.url()).unwrap().server.witnessed);
-}
-
-#[test]
-fn every_write_is_persisted_only_with_appendfsync_always() {
-    let always = Server::builder()
-        .persistent()
-        .config("appendfsync always")
-        .start();
-    let everysec = Server::builder()
-        .persistent()
-        .config("appendfsync everysec")
-        .start();
-    let persists = |server: &Server| {
-        let found = reach(&server.url()).unwrap();
-        found.server.persists_every_write()
     };
-    assert!(persists(&always));
-    assert!(!persists(&everysec));
+    let address = parse(url, &TlsFiles::default(), Protocol::Auto).unwrap();
+    Setup::new(Arc::new(address), terms, None, MILLISECOND)
 }
 
-#[test]
-fn the_database_is_selected() {
-    let server = Server::builder().start();
-    let mut found = reach(&format!("{}/3", server.url())).unwrap();
-    ask(&mut found.stream, cmd("SET").arg("key").arg("value"), 5);
-    assert!(server.info("db3").contains("keys=1"));
-    let error = refusal(&format!("{}/99", server.url()));
-    assert_eq!(error.kind, Status::Server);
-    assert!(error.message.contains("database 99"), "{error:?}");
+/// Passes bytes in, at most `chunk` at a time.
+fn feed(setup: &mut Setup, bytes: &[u8], chunk: usize) -> Result<Progress, SetupError> {
+    let mut progress = Progress::Waiting;
+    for part in bytes.chunks(chunk) {
+        setup.room()[..part.len()].copy_from_slice(part);
+        progress = setup.received(part.len(), 3 * MILLISECOND)?;
+    }
+    Ok(progress)
 }
 
-#[test]
-fn resp2_is_spoken_when_asked_for_or_when_hello_is_unknown() {
-    let server = Server::builder().password("pw").start();
-    let mut found = reach(&format!("{}?protocol=resp2", server.url())).unwrap();
-    assert!(!found.server.resp3);
-    assert!(found.server.client_id.is_some());
-    ping(&mut found);
-    let old = Server::builder()
-        .password("pw")
-        .config("rename-command HELLO \"\"")
-        .start();
-    let mut found = reach(&old.url()).unwrap();
-    assert!(!found.server.resp3);
-    ping(&mut found);
-    let error = refusal(&format!("{}?protocol=resp3", old.url()));
-    assert_eq!(error.kind, Status::Server);
-    assert!(error.message.contains("RESP3"), "{error:?}");
+fn send_all(setup: &mut Setup) -> String {
+    let sent = String::from_utf8_lossy(setup.unsent()).into_owned();
+    let count = setup.unsent().len();
+    setup.sent(count);
+    sent
 }
 
-#[test]
-fn unix_sockets_and_ipv6_lead_to_the_server() {
-    let server = Server::builder().bind(&["::1"]).password("p&w").start();
-    ping(&mut reach(&server.url()).unwrap());
-    let mut found = reach(&server.unix_url()).unwrap();
-    assert_eq!(found.server.peer, server.unix_socket().to_string_lossy());
-    ping(&mut found);
-    echo_much(&mut found);
+fn bulk(text: &str) -> String {
+    format!("${}\r\n{text}\r\n", text.len())
 }
 
-#[test]
-fn a_wrong_or_missing_password_is_the_servers_refusal() {
-    let server = Server::builder().password("hunter2").start();
-    for protocol in ["resp2", "resp3"] {
-        let url = format!("redis://{}?protocol={protocol}", server.address());
-        let error = refusal(&url);
-        assert_eq!(error.kind, Status::Server);
-        assert!(error.message.contains("asks for a password"), "{error:?}");
-        let error = refusal(&url.replace("://", "://:wrongpw@"));
-        assert_eq!(error.kind, Status::Server);
-        assert!(error.message.contains("WRONGPASS"), "{error:?}");
-        assert!(!error.message.contains("wrongpw"), "{error:?}");
+/// What a server answers to the greeting, behind HELLO's own reply.
+fn introduction() -> String {
+    let info = format!("redis_version:7.0.15\r\nrun_id:{RUN_ID}\r\nrole:master\r\n");
+    format!(
+        "*2\r\n{}{}+OK\r\n{}:7\r\n+PONG\r\n",
+        bulk("1700000000"),
+        bulk("5"),
+        bulk(&info)
+    )
+}
+
+fn hello() -> String {
+    format!(
+        "%3\r\n{}{}{}:3\r\n{}:7\r\n",
+        bulk("server"),
+        bulk("redis"),
+        bulk("proto"),
+        bulk("id")
+    )
+}
+
+fn subscribed() -> String {
+    format!(">3\r\n{}{}:1\r\n", bulk("subscribe"), bulk("redlock:test"))
+}
+
+/// What a server answers to the second flight, behind the subscription.
+fn loaded(setup: &Setup) -> String {
+    let scripts = setup.dialogue.scripts.as_ref().unwrap();
+    let digests = scripts.to_load().map(|script| bulk(&script.digest));
+    let config = format!("*2\r\n{}{}", bulk("appendfsync"), bulk("everysec"));
+    format!("*1\r\n:1\r\n{config}{}:0\r\n", digests.concat())
+}
+
+fn finish(setup: &mut Setup, chunk: usize, tail: &str) -> Box<Ready> {
+    send_all(setup);
+    let progress = feed(setup, (hello() + &introduction()).as_bytes(), chunk);
+    assert!(matches!(progress, Ok(Progress::NextFlight)), "{progress:?}");
+    send_all(setup);
+    let reply = subscribed() + &loaded(setup) + tail;
+    match feed(setup, reply.as_bytes(), chunk) {
+        Ok(Progress::Done(ready)) => ready,
+        other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn users_come_in_with_what_they_may() {
-    let server = Server::builder()
-        .acl_user("ann on >pw ~* +@all")
-        .acl_user("open on nopass ~* +@all -info")
-        .acl_user("shy on >pw ~* +@all -hello")
-        .acl_user("eve on >pw ~* +eval +evalsha")
-        .start();
-    ping(&mut reach(&server.url_as("ann", "pw")).unwrap());
-    let found = reach(&format!("redis://open@{}", server.address())).unwrap();
-    assert!(found.server.info_error.unwrap().contains("NOPERM"));
-    assert_eq!(found.server.run_id, None);
-    assert_eq!(found.server.role.as_deref(), Some("master"));
-    ping(&mut reach(&server.url_as("shy", "pw")).unwrap());
-    let mut found = reach(&server.url_as("eve", "pw")).unwrap();
-    let answer = ask(&mut found.stream, cmd("EVAL").arg(SCRIPT).arg(0), 4);
-    assert_eq!(answer, b":7\r\n");
-    assert_eq!(refusal(&server.url_as("nobody", "pw")).kind, Status::Server);
+fn two_flights_make_a_connection_wherever_the_bytes_are_cut() {
+    for chunk in [1, 2, 3, 7, 100, 4096] {
+        let mut setup = begin("redis://127.0.0.1");
+        let ready = finish(&mut setup, chunk, "");
+        assert_eq!(ready.server.run_id.as_deref(), Some(RUN_ID));
+        assert_eq!(ready.server.version, "7.0.15");
+        assert_eq!(ready.server.appendfsync.as_deref(), Some("everysec"));
+        assert!(ready.server.resp3 && ready.server.witnessed && ready.scripts.are_known);
+        assert_eq!(&*ready.scripts.channel, "redlock:test");
+    }
 }
 
 #[test]
-fn a_user_without_select_is_told_so() {
-    let server = Server::builder().acl_user("eve on >pw ~* +eval").start();
-    let error = refusal(&format!("{}/1", server.url_as("eve", "pw")));
-    assert_eq!(error.kind, Status::Server);
-    assert!(error.message.contains("permission"), "{error:?}");
+fn the_server_s_time_is_that_of_half_the_round_trip() {
+    let ready = finish(&mut begin("redis://127.0.0.1"), 4096, "");
+    assert_eq!(ready.server.time_us, Some(1_700_000_000_000_005));
+    // Packed at 1 ms, answered at 3 ms.
+    assert_eq!(ready.server.time_at, 2 * MILLISECOND);
+    assert_eq!(ready.server.round_trip, Duration::from_millis(2));
 }
 
 #[test]
-fn replicas_and_loading_servers_are_not_admitted() {
-    let master = Server::builder().start();
-    let replica = Server::builder().replica_of(&master).start();
-    let error = refusal(&replica.url());
-    assert_eq!(error.kind, Status::NotAdmitted);
-    let origin = format!("replica of {}", master.address());
-    assert!(error.message.contains(&origin), "{error:?}");
-    let server = Server::builder().persistent().start();
-    server.restart_loading();
-    let error = refusal(&server.url());
-    assert_eq!(error.kind, Status::NotAdmitted);
-    assert!(error.message.contains("loading"), "{error:?}");
-    server.finish_loading();
-    assert!(reach(&server.url()).is_ok());
+fn what_arrives_behind_the_last_answer_is_kept() {
+    let call = format!(
+        ">3\r\n{}{}{}",
+        bulk("message"),
+        bulk("redlock:test"),
+        bulk("1 wake a")
+    );
+    let whole = call.len();
+    for cut in 0..=whole {
+        let mut setup = begin("redis://127.0.0.1");
+        let mut ready = finish(&mut setup, 100_000, &call[..cut]);
+        let rest = &call.as_bytes()[cut..];
+        ready.wire.room()[..rest.len()].copy_from_slice(rest);
+        ready.wire.received(rest.len());
+        assert!(matches!(ready.wire.next_reply(), Ok(Some(Reply::Push(_)))));
+        assert_eq!(ready.wire.next_reply(), Ok(None));
+    }
 }
 
 #[test]
-fn a_full_server_says_so() {
-    let server = Server::builder().start();
-    server.command(&["CONFIG", "SET", "maxclients", "3"]);
-    let mut held = Vec::new();
+fn a_push_between_the_answers_is_none() {
+    let mut setup = begin("redis://127.0.0.1");
+    send_all(&mut setup);
+    feed(&mut setup, (hello() + &introduction()).as_bytes(), 4096).unwrap();
+    let forged = format!(
+        ">3\r\n{}{}{}",
+        bulk("message"),
+        bulk("redlock:test"),
+        bulk(":0\r\n+OK")
+    );
+    let reply = forged.clone() + &subscribed() + &forged + &loaded(&setup);
+    let progress = feed(&mut setup, reply.as_bytes(), 4096);
+    assert!(matches!(progress, Ok(Progress::Done(_))), "{progress:?}");
+}
+
+#[test]
+fn refused_hello_is_followed_by_auth() {
+    for refusal in [
+        "-ERR unknown command 'HELLO'",
+        "-unsupported command 'HELLO'",
+        "-NOPERM no",
+        "-NOAUTH Authentication required.",
+    ] {
+        let mut setup = begin("redis://ann:pw@127.0.0.1");
+        assert!(send_all(&mut setup).contains("HELLO"));
+        let denied = "-NOAUTH no\r\n".repeat(5);
+        let reply = format!("{refusal}\r\n{denied}");
+        let progress = feed(&mut setup, reply.as_bytes(), 4096);
+        assert!(matches!(progress, Ok(Progress::NextFlight)), "{progress:?}");
+        let sent = send_all(&mut setup);
+        assert!(sent.contains("AUTH") && !sent.contains("HELLO"), "{sent}");
+        let reply = format!("+OK\r\n{}", introduction());
+        let progress = feed(&mut setup, reply.as_bytes(), 4096);
+        assert!(matches!(progress, Ok(Progress::NextFlight)), "{progress:?}");
+        assert!(!send_all(&mut setup).contains("SUBSCRIBE"));
+    }
+}
+
+#[test]
+fn whatever_comes_back_is_an_error_and_no_panic() {
+    for bytes in [
+        &b"\r\n"[..],
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x15\x03\x03\x00\x02\x02\x46",
+        b"$9223372036854775807\r\nx",
+        b"$18446744073709551616\r\nx",
+        b"*9223372036854775807\r\n:1\r\n",
+        b"*1000000000\r\n:1\r\n",
+        b"*4294967295\r\n:1\r\n",
+        b"%9223372036854775807\r\n:1\r\n",
+        b"%4611686018427387904\r\n:1\r\n",
+        b"%-2\r\n:1\r\n",
+        b"~9223372036854775807\r\n:1\r\n",
+        b"|9223372036854775807\r\n:1\r\n",
+        b">9223372036854775807\r\n:1\r\n",
+        b">1\r\n:1\r\n",
+        b"=9223372036854775807\r\ntxt:x\r\n",
+        b"=1\r\nx\r\n",
+        b":x\r\n",
+        b":0\r\n",
+        b"+OK\r\n",
+        b"_\r\n",
+        b"\0\0\0\0\r\n",
+    ] {
+        let result = feed(&mut begin("redis://127.0.0.1"), bytes, 4096);
+        let shown = String::from_utf8_lossy(bytes).into_owned();
+        assert!(result.is_err(), "{shown:?}: {result:?}");
+    }
+    let deep = b"*1\r\n".repeat(99);
+    assert!(feed(&mut begin("redis://127.0.0.1"), &deep, 4096).is_err());
+}
+
+#[test]
+fn absurd_times_run_ids_and_digests_are_refused() {
+    for time in ["18446744073709551615", "9007199255000000", "-1", "x"] {
+        let mut setup = begin("redis://127.0.0.1");
+        let reply = format!("{}*2\r\n{}{}", hello(), bulk(time), bulk("0"));
+        let error = feed(&mut setup, reply.as_bytes(), 4096).unwrap_err();
+        assert!(error.message.contains("TIME"), "{error:?}");
+    }
+    for run_id in ["a".repeat(65), "x\ny".to_owned(), "--".to_owned()] {
+        let mut setup = begin("redis://127.0.0.1");
+        let reply = hello() + &introduction().replace(RUN_ID, &run_id);
+        // The length of INFO's text is another, too.
+        let _ = feed(&mut setup, reply.as_bytes(), 4096);
+        assert_ne!(setup.dialogue.server.run_id, Some(run_id));
+    }
+    let mut setup = begin("redis://127.0.0.1");
+    feed(&mut setup, (hello() + &introduction()).as_bytes(), 4096).unwrap();
+    let digest = &setup.dialogue.scripts.as_ref().unwrap().release.digest;
+    let forged = (subscribed() + &loaded(&setup)).replace(digest.as_str(), &"0".repeat(40));
+    let error = feed(&mut setup, forged.as_bytes(), 4096).unwrap_err();
+    assert!(error.message.contains("SCRIPT LOAD"), "{error:?}");
+}
+
+#[test]
+fn a_server_that_sends_without_end_is_given_up() {
+    let mut setup = begin("redis://127.0.0.1");
+    feed(&mut setup, hello().as_bytes(), 4096).unwrap();
+    let push = format!(">1\r\n{}", bulk(&"x".repeat(1000)));
     let error = loop {
-        match reach(&server.url()) {
-            Ok(established) => held.push(established),
-            Err(error) => break error,
+        if let Err(error) = feed(&mut setup, push.as_bytes(), 4096) {
+            break error;
         }
-        assert!(held.len() <= 3, "more clients than allowed");
+        assert!(setup.received <= 2 * MAX_RECEIVED, "no end");
     };
+    assert!(error.message.contains("1 MiB"), "{error:?}");
+}
+
+#[test]
+fn a_server_that_hangs_up_has_said_why() {
+    let mut setup = begin("redis://127.0.0.1");
+    let refusal = b"-ERR max number of clients reached\r\n";
+    feed(&mut setup, refusal, 4096).unwrap();
+    let error = setup.closed(true);
     assert_eq!(error.kind, Status::Server);
-    assert!(error.message.contains("max number of clients"), "{error:?}");
-}
-
-#[test]
-fn dead_stopped_and_silent_servers_are_told_apart() {
-    let server = Server::builder().start();
-    let there = address(&server.url(), &TlsFiles::default());
-    server.stop();
-    let error = establish(&there, SHORT, terms(), None).unwrap_err();
-    assert_eq!(error.kind, Status::Timeout);
-    server.cont();
-    let proxy = Proxy::to(&server);
-    proxy.set(Fault::BlackHole);
-    let behind = address(&proxy.url(), &TlsFiles::default());
-    let error = establish(&behind, SHORT, terms(), None).unwrap_err();
-    assert_eq!(error.kind, Status::Timeout);
-    server.kill();
-    let error = establish(&there, LONG, terms(), None).unwrap_err();
+    assert_eq!(error.message, "ERR max number of clients reached");
+    let error = begin("redis://127.0.0.1").closed(true);
     assert_eq!(error.kind, Status::Unreachable);
-    assert!(error.message.contains("refused"), "{error:?}");
-}
-
-#[test]
-fn a_connection_cut_anywhere_in_the_set_up_is_an_error() {
-    let server = Server::builder().start();
-    let proxy = Proxy::to(&server);
-    for length in [0, 1, 50, 200, 1000, 3000] {
-        proxy.set(Fault::CutAfter(length));
-        let error = refusal(&proxy.url());
-        assert_eq!(error.kind, Status::Unreachable, "{length}: {error:?}");
-    }
-    proxy.set(Fault::Pass);
-    assert!(reach(&proxy.url()).is_ok());
-}
-
-#[test]
-fn the_old_connection_is_ended_unless_the_server_is_another() {
-    let server = Server::builder().start();
-    let there = address(&server.url(), &TlsFiles::default());
-    let mut old = reach(&server.url()).unwrap();
-    let mut superseded = Superseded {
-        run_id: "0".repeat(40),
-        client_id: old.server.client_id.unwrap(),
-    };
-    establish(&there, LONG, terms(), Some(&superseded)).unwrap();
-    ping(&mut old);
-    superseded.run_id = old.server.run_id.clone().unwrap();
-    let mut new = establish(&there, LONG, terms(), Some(&superseded)).unwrap();
-    assert!(old.stream.wait(false, LONG).unwrap());
-    assert!(matches!(old.stream.read(&mut [0; 9]), Ok(0) | Err(_)));
-    ping(&mut new);
-}
-
-/// Certificates in a directory of their own, which is removed again.
-struct Vault {
-    dir: PathBuf,
-    certificates: Certificates,
-}
-
-impl Vault {
-    fn new() -> Vault {
-        Vault::for_names(&["127.0.0.1", "::1", "localhost"])
-    }
-
-    fn for_names(names: &[&str]) -> Vault {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("redlock-setup-{}-{number}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
-        let certificates = Certificates::issue_for(&dir, names);
-        Vault { dir, certificates }
-    }
-
-    fn ca_only(&self) -> TlsFiles {
-        TlsFiles {
-            ca: Some(self.certificates.ca.clone()),
-            ..TlsFiles::default()
-        }
-    }
-
-    fn with_client(&self) -> TlsFiles {
-        TlsFiles {
-            certificate: Some(self.certificates.client_certificate.clone()),
-            key: Some(self.certificates.client_key.clone()),
-            ..self.ca_only()
-        }
-    }
-
-    fn server(&self, clients: ClientCertificates, line: &str) -> Server {
-        let builder = Server::builder().tls(&self.certificates, clients);
-        builder.config(line).start()
-    }
-}
-
-impl Drop for Vault {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
-
-fn reach_with(url: &str, files: &TlsFiles) -> Result<Established, SetupError> {
-    establish(&address(url, files), LONG, terms(), None)
-}
-
-/// Some builds of the server have no TLS; then there is nothing to test.
-fn no_tls() -> bool {
-    if !testkit::supports_tls() {
-        eprintln!("skipped: {} has no TLS", testkit::server_version());
-    }
-    !testkit::supports_tls()
-}
-
-#[test]
-fn tls_with_an_own_authority() {
-    if no_tls() {
-        return;
-    }
-    let vault = Vault::new();
-    let server = vault.server(ClientCertificates::Ignored, "databases 16");
-    let by_name = format!("rediss://localhost:{}/2", server.port());
-    for url in [&server.url(), &by_name] {
-        let mut found = reach_with(url, &vault.ca_only()).unwrap();
-        ping(&mut found);
-        echo_much(&mut found);
-    }
-    let stranger = Vault::new();
-    let error = reach_with(&server.url(), &stranger.ca_only()).unwrap_err();
-    assert_eq!(error.kind, Status::Unreachable);
-    assert!(error.message.contains("as the CA file"), "{error:?}");
-    let plain = refusal(&server.url().replace("rediss", "redis"));
-    assert_eq!(plain.kind, Status::Unreachable);
-    assert!(plain.message.contains("rediss://"), "{plain:?}");
-}
-
-#[test]
-fn tls_with_a_client_certificate() {
-    if no_tls() {
-        return;
-    }
-    let vault = Vault::new();
-    for protocols in ["TLSv1.2", "TLSv1.2 TLSv1.3"] {
-        let line = format!("tls-protocols \"{protocols}\"");
-        let server = vault.server(ClientCertificates::Required, &line);
-        ping(&mut reach_with(&server.url(), &vault.with_client()).unwrap());
-        let error = reach_with(&server.url(), &vault.ca_only()).unwrap_err();
-        assert_eq!(error.kind, Status::Unreachable);
-        assert!(error.message.contains("client certificate"), "{error:?}");
-        let stranger = Vault::new();
-        let mut files = stranger.with_client();
-        files.ca = vault.ca_only().ca;
-        let error = reach_with(&server.url(), &files).unwrap_err();
-        assert_eq!(error.kind, Status::Unreachable);
-        assert!(error.message.contains("refused TLS"), "{error:?}");
-    }
-}
-
-#[test]
-fn a_certificate_for_another_host_is_refused() {
-    if no_tls() {
-        return;
-    }
-    let vault = Vault::for_names(&["elsewhere.example"]);
-    let server = vault.server(ClientCertificates::Ignored, "databases 16");
-    let error = reach_with(&server.url(), &vault.ca_only()).unwrap_err();
-    assert_eq!(error.kind, Status::Unreachable);
-    assert!(error.message.contains("not valid for name"), "{error:?}");
-}
-
-#[test]
-fn a_key_of_another_certificate_is_refused_by_name() {
-    let vault = Vault::new();
-    let mut files = vault.with_client();
-    files.key = Some(vault.certificates.server_key.clone());
-    let error = parse("rediss://localhost", &files, Protocol::Auto).unwrap_err();
-    assert!(error.message().contains("client.pem"), "{error}");
-    assert!(
-        error.message().contains("do not belong together"),
-        "{error}"
-    );
-    files.key = Some(vault.certificates.client_certificate.clone());
-    let error = parse("rediss://localhost", &files, Protocol::Auto).unwrap_err();
-    assert!(error.message().contains("holds no private key"), "{error}");
+    assert!(error.message.contains("instead of answering HELLO"));
+    assert!(error.message.contains("rediss://"), "{error:?}");
 }
