@@ -50,7 +50,9 @@ const TABLE: &[Row] = &[
             default: "auto",
             values: "auto, or 1 to 86400000",
             description: "How long a node may take to answer, in ms. A node that takes longer counts as unavailable \
-                          until it answers. `auto`: 5 % of the TTL, but at least 5 and at most 50 ms.",
+                          until it answers. `auto`: 5 % of the TTL, but at least 5 and at most 50 ms, or longer \
+                          where the node is known to take longer (RFC 6298), up to a third of the TTL, or 1 s for a \
+                          release.",
         },
         set: |options, value| {
             options.settings.node_timeout_ms = match value {
@@ -65,8 +67,8 @@ const TABLE: &[Row] = &[
             name: "connect_timeout_ms",
             default: "1000",
             values: "1 to 86400000",
-            description: "How long connecting to a node may take, in ms, with name look-up, TLS handshake and log-in. \
-                          Nodes are connected in the background; only the first acquire of a factory may wait for it.",
+            description: "How long each stage of connecting to a node may take, in ms: name look-up, TCP, TLS handshake, \
+                          and each of the two round trips of the set-up. Nodes are connected in the background; only the first acquire of a factory may wait for it.",
         },
         set: |options, value| {
             options.settings.connect_timeout_ms = milliseconds(value)?;

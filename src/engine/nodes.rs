@@ -17,6 +17,7 @@ use crate::fork;
 use crate::logic::admission::{Admission, RestartGuard};
 use crate::logic::backoff::Backoff;
 use crate::logic::ballot::Ballots;
+use crate::logic::round_trip::RoundTrip;
 use crate::node::address::Address;
 use crate::node::command::Terms;
 use crate::node::connection::{Asked, Connection};
@@ -29,6 +30,12 @@ use crate::token::Token;
 /// The bounds of a node timeout that follows from the TTL: 5 % of it, but at least 5 and at most 50 ms.
 const NODE_TIMEOUT_MIN: Nanos = 5 * MILLISECOND;
 const NODE_TIMEOUT_MAX: Nanos = 50 * MILLISECOND;
+/// The bound of a node timeout that follows from the network, when no lock's TTL is at stake.
+const NETWORK_TIMEOUT_MAX: Nanos = 1_000 * MILLISECOND;
+/// How many round trips a connection that was lost may take to be there again.
+const TRIPS_TO_RECONNECT: u64 = 6;
+/// The least time that a new set's first acquire waits for nodes that a quorum can do without, once there is one.
+const FIRST_CONTACT_LEAST: Nanos = 5 * MILLISECOND;
 /// For how long a new set's first acquire waits for the nodes that a quorum could do without.
 pub(crate) const FIRST_CONTACT_GRACE: Nanos = 200 * MILLISECOND;
 /// A node that has not answered anything for this long is disconnected, and contacted anew.
@@ -63,7 +70,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// How long a node may take to answer, when a lock of `ttl_ms` is at stake (or none).
+    /// How long any node may take to answer, when a lock of `ttl_ms` is at stake (or none).
     pub(crate) fn node_timeout(&self, ttl_ms: Option<u64>) -> Nanos {
         match (self.node_timeout_ms, ttl_ms) {
             (Some(ms), _) => clock::from_ms(ms),
@@ -72,6 +79,23 @@ impl Settings {
             }
             (None, None) => NODE_TIMEOUT_MAX,
         }
+    }
+
+    /// How long a node may take to answer that usually takes so long: longer where the network is slow, but never longer
+    /// than a third of the TTL, for the rest is the owner's.
+    pub(crate) fn timeout_of(&self, ttl_ms: Option<u64>, usual: RoundTrip) -> Nanos {
+        let least = self.node_timeout(ttl_ms);
+        if self.node_timeout_ms.is_some() {
+            return least;
+        }
+        let most = ttl_ms.map_or(NETWORK_TIMEOUT_MAX, |ttl_ms| clock::from_ms(ttl_ms) / 3);
+        usual.timeout().min(most).max(least)
+    }
+
+    /// For how long a connection that was lost is likely to be missing.
+    pub(crate) fn time_to_reconnect(&self, usual: RoundTrip) -> Nanos {
+        let trips = usual.usual().saturating_mul(TRIPS_TO_RECONNECT);
+        self.node_timeout(None).max(trips.min(NETWORK_TIMEOUT_MAX))
     }
 
     pub(crate) fn connect_timeout(&self) -> Nanos {
@@ -87,6 +111,7 @@ impl Settings {
     pub(crate) fn terms(&self, process: &str, place: usize) -> Terms {
         Terms {
             max_ttl_ms: self.max_ttl_ms,
+            fencing: self.fencing,
             ballot_retention_ms: self.ballot_retention_ms,
             fair_grace_ms: self.fair_grace_ms,
             // Nobody is called where nobody waits in a queue. Each set of nodes has a channel of its own, for a message goes
@@ -149,10 +174,14 @@ impl NodeSet {
         }
     }
 
-    /// Waits for the releases in the background, at most the node timeout.
+    /// Waits for the releases in the background, each of which ends with its nodes' timeouts.
     pub(crate) fn settle(&self) {
         if !self.is_inherited() {
-            let timeout = self.settings.node_timeout(None);
+            let timeout = match self.settings.node_timeout_ms {
+                Some(_) => self.settings.node_timeout(None),
+                // Each release ends by itself, as soon as its nodes are late.
+                None => NETWORK_TIMEOUT_MAX,
+            };
             self.background.wait(Duration::from_nanos(timeout));
         }
     }
@@ -423,8 +452,9 @@ pub(crate) struct Nodes {
     pub(crate) asking: usize,
     /// Those whose turn has not come yet.
     pub(crate) queued: VecDeque<Key>,
-    /// Until when the first operations wait for the last nodes.
+    /// Until when the first operations wait for the last nodes, at most; and since when a quorum is there.
     pub(crate) grace_until: Nanos,
+    pub(crate) quorum_since: Option<Nanos>,
 }
 
 impl Nodes {
@@ -444,7 +474,26 @@ impl Nodes {
             asking: 0,
             queued: VecDeque::new(),
             grace_until: now + FIRST_CONTACT_GRACE,
+            quorum_since: None,
         }
+    }
+
+    /// Until when the first operations wait for nodes that a quorum, which is there, can do without. A node where nobody has
+    /// answered is waited for as long as one round trip to those that are there, so that a dead one costs no more.
+    pub(crate) fn first_contact_until(&self, now: Nanos) -> Nanos {
+        let is_answered =
+            |node: &Node| matches!(&node.link, Link::Connecting(dial) if dial.is_answered());
+        if self.nodes.iter().any(is_answered) {
+            return self.grace_until;
+        }
+        let round_trip = |node: &Node| match &node.link {
+            Link::Up(connection) => connection.round_trip().usual(),
+            _ => 0,
+        };
+        let longest = self.nodes.iter().map(round_trip).max().unwrap_or(0);
+        let since = self.quorum_since.unwrap_or(now);
+        let until = since.saturating_add(longest.max(FIRST_CONTACT_LEAST));
+        until.min(self.grace_until)
     }
 }
 

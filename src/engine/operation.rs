@@ -11,6 +11,7 @@ use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{Error, NodeReport, Result, Status};
 use crate::logic::backoff::Backoff;
 use crate::logic::quorum::{self, Decision, MAX_NODES, NodeMask, Tally, Vote};
+use crate::logic::round_trip::RoundTrip;
 use crate::logic::validity;
 use crate::node::command::Question;
 use crate::node::target::Target;
@@ -116,6 +117,10 @@ pub(crate) struct Operation {
     pub(crate) called: NodeMask,
     /// Nodes whose queue it is in, as far as is known: each of them is going to call.
     pub(crate) queued_on: NodeMask,
+    /// Nodes whose connections were lost while they were asked in this round, and whether such a loss has led to another
+    /// attempt.
+    pub(crate) lost_on: NodeMask,
+    had_second_chance: bool,
     notes: Vec<Note>,
 }
 
@@ -149,6 +154,8 @@ impl Operation {
             put_in_queue: NodeMask::default(),
             called: NodeMask::default(),
             queued_on: NodeMask::default(),
+            lost_on: NodeMask::default(),
+            had_second_chance: false,
             notes: Vec::new(),
         }
     }
@@ -386,15 +393,30 @@ impl Operation {
         !takes || self.phase == Phase::Asking || is_held()
     }
 
-    /// How long the nodes have to answer.
+    /// Whether an attempt that failed because of lost connections is made once more. A release is not: those of its nodes
+    /// that it could not reach get it when they are back, and the others have carried it out.
+    pub(crate) fn takes_second_chance(&mut self) -> bool {
+        let may = !matches!(self.task, Task::Release { .. } | Task::Reinforce { .. });
+        may && !self.lost_on.is_empty() && !std::mem::replace(&mut self.had_second_chance, true)
+    }
+
+    /// How long any node has to answer.
     pub(crate) fn node_timeout(&self) -> Nanos {
-        let ttl_ms = match self.task {
+        self.set.settings.node_timeout(self.ttl_at_stake())
+    }
+
+    /// How long a node has to answer that usually takes so long.
+    pub(crate) fn timeout_of(&self, usual: RoundTrip) -> Nanos {
+        self.set.settings.timeout_of(self.ttl_at_stake(), usual)
+    }
+
+    fn ttl_at_stake(&self) -> Option<u64> {
+        match self.task {
             Task::Acquire { ttl_ms, .. }
             | Task::Extend { ttl_ms, .. }
             | Task::Reinforce { ttl_ms, .. } => Some(ttl_ms),
             Task::Release { .. } | Task::IsLocked => None,
-        };
-        self.set.settings.node_timeout(ttl_ms)
+        }
     }
 
     /// Starts the next attempt: no votes yet. From the second one on an acquire is another owner.
@@ -429,6 +451,7 @@ impl Operation {
         self.asked = NodeMask::default();
         self.open = NodeMask::default();
         self.gathering = false;
+        self.lost_on = NodeMask::default();
         self.put_in_queue = NodeMask::default();
         self.tally = Tally::new(self.set.addresses.len());
         self.notes.clear();

@@ -5,4 +5,5 @@ pub(crate) mod backoff;
 pub(crate) mod ballot;
 pub(crate) mod busy_poll;
 pub(crate) mod quorum;
+pub(crate) mod round_trip;
 pub(crate) mod validity;

@@ -112,6 +112,8 @@ pub(crate) struct Scripts {
 pub(crate) struct Terms {
     /// The longest TTL in use.
     pub(crate) max_ttl_ms: u64,
+    /// Whether locks have fences.
+    pub(crate) fencing: bool,
     /// For how long a node remembers the highest ballot of a resource after its last grant.
     pub(crate) ballot_retention_ms: u64,
     /// For how long the lock is reserved for a waiter that was called.
@@ -571,6 +573,7 @@ mod tests {
     fn the_scripts_of_two_boots_differ() {
         let terms = Terms {
             max_ttl_ms: 1,
+            fencing: true,
             ballot_retention_ms: 1,
             fair_grace_ms: 1,
             channel: "".into(),

@@ -13,6 +13,7 @@ use super::target::Target;
 use super::wire::{Wire, WireError};
 use crate::clock::Nanos;
 use crate::logic::quorum::Vote;
+use crate::logic::round_trip::RoundTrip;
 
 /// Room for replies that are due is given back beyond this many, when none is.
 const KEPT_DUE: usize = 4096;
@@ -52,6 +53,7 @@ pub(crate) struct Connection<T> {
     /// Locks of which it is known whether they were taken, and not yet whether their ballots were accepted.
     half_answered: VecDeque<(Asked<T>, Answer)>,
     last_heard: Nanos,
+    round_trip: RoundTrip,
 }
 
 impl<T: Copy> Connection<T> {
@@ -63,6 +65,7 @@ impl<T: Copy> Connection<T> {
         now: Nanos,
     ) -> Connection<T> {
         let node_time = server.time_us.unwrap_or(0);
+        let measured = Nanos::try_from(server.round_trip.as_nanos()).unwrap_or(Nanos::MAX);
         Connection {
             wire,
             server,
@@ -73,6 +76,7 @@ impl<T: Copy> Connection<T> {
             due: VecDeque::new(),
             half_answered: VecDeque::new(),
             last_heard: now,
+            round_trip: RoundTrip::first(measured),
         }
     }
 
@@ -187,6 +191,7 @@ impl<T: Copy> Connection<T> {
     ) -> Result<(), WireError> {
         self.wire.received(count);
         let before = (answers.len(), self.due.len());
+        let asked_at = self.waiting_since();
         let taken = self.take_replies(answers, calls);
         self.wire.compact();
         if taken.is_err() {
@@ -201,6 +206,8 @@ impl<T: Copy> Connection<T> {
         // A reply that was due, and not a part of one or a message: a server that trickles is not heard.
         if self.due.len() < before.1 {
             self.last_heard = now;
+            let taken = asked_at.map_or(0, |at| now.saturating_sub(at));
+            self.round_trip.measured(taken);
         }
         if self.due.is_empty() && self.due.capacity() > KEPT_DUE {
             self.due = VecDeque::new();
@@ -264,6 +271,11 @@ impl<T: Copy> Connection<T> {
             Due::Answer(asked) | Due::Set(asked) | Due::Lock(asked) => asked.at,
             Due::Ballots(_, at) => at,
         })
+    }
+
+    /// How long the server usually takes to answer.
+    pub(crate) fn round_trip(&self) -> RoundTrip {
+        self.round_trip
     }
 
     /// When the server last answered anything.

@@ -120,6 +120,11 @@ impl Dial {
         }
     }
 
+    /// Whether somebody has answered at the address: a host that is up, with a server that listens.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(self.stage, Stage::Securing(_) | Stage::SettingUp(..))
+    }
+
     /// The descriptor to watch from now on, if it is another than before. Those before are closed.
     pub(crate) fn next_to_watch(&mut self, established: Option<&Established>) -> Option<RawFd> {
         let stream = match (&self.stage, established) {

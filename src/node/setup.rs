@@ -596,15 +596,39 @@ impl Dialogue {
                 "the server is a Sentinel: give the master's own address",
             ));
         }
-        if matches!(self.server.role.as_deref(), Some("slave" | "replica")) {
+        if self.mode.as_deref() == Some("cluster") {
             return Err(not_admitted(
-                "the server is a replica: give the master's address",
+                "the server is in cluster mode, where a lock and those who wait for it may be on different masters: give \
+                 masters outside of a cluster",
             ));
+        }
+        if matches!(
+            self.server.role.as_deref(),
+            Some("slave" | "replica" | "active-replica")
+        ) {
+            return Err(not_admitted(
+                "the server is a replica: give the address of a master that takes its data from no other server",
+            ));
+        }
+        if self.terms.fencing && self.is_too_old_for_fences() {
+            return Err(not_admitted(format!(
+                "{} {} has no command to accept a fence by: use Redis 6.2 or later, or set fencing=off",
+                self.server.product, self.server.version
+            )));
         }
         if self.server.loading {
             return Err(not_admitted("the server is loading its data set"));
         }
         Ok(())
+    }
+
+    /// ZADD with GT came with 6.2. Valkey began later than that.
+    fn is_too_old_for_fences(&self) -> bool {
+        let mut parts = self.server.version.split('.').map(str::parse::<u32>);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (6, 2),
+            _ => false,
+        }
     }
 
     /// A user without permission to PING is told so by a server that is alive.

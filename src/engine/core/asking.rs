@@ -6,7 +6,7 @@ use super::sockets::mark_dirty;
 use super::{Core, MAX_ROUNDS, NodePlace};
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::engine::grant::{Grant, Held};
-use crate::engine::nodes::{Availability, Link, MAX_ASKING, Mark, Nodes};
+use crate::engine::nodes::{Availability, Link, MAX_ASKING, Mark, Node, Nodes};
 use crate::engine::operation::{Operation, Phase, Task};
 use crate::engine::slab::Key;
 use crate::engine::ticket::{Outcome, TakenUp};
@@ -47,7 +47,7 @@ impl Core {
         if ends_with_factory && operation.set.is_closed() {
             return self.stop(key, Status::Closed);
         }
-        let Some(set) = self.sets[place].as_mut() else {
+        let Some(set) = self.sets.get_mut(place).and_then(Option::as_mut) else {
             return;
         };
         let wait_until = match operation.may_wait_for_nodes() {
@@ -179,6 +179,7 @@ impl Core {
             self.busy_poll.asked(self.now, set.settings.busy_poll());
         }
         let is_release = question == Question::Release;
+        let mut first_due = Nanos::MAX;
         for (index, node) in set.nodes.iter_mut().enumerate() {
             if !operation.eligible.contains(index) {
                 let message = "has no part in this lock".into();
@@ -194,6 +195,8 @@ impl Core {
                         true => operation.question_to_caller(key),
                         false => question,
                     };
+                    let timeout = operation.timeout_of(connection.round_trip());
+                    first_due = first_due.min(self.now.saturating_add(timeout));
                     connection.ask((mark, question), target, token, Form::Brief, self.now);
                     operation.asked.insert(index);
                     operation.open.insert(index);
@@ -210,12 +213,11 @@ impl Core {
             }
         }
         if !operation.asked.is_empty() {
-            let due = self.now + operation.node_timeout();
             let timer = Timer::NodeTimeout {
                 operation: key,
                 attempt: operation.attempt,
             };
-            self.timers.set(due, timer);
+            self.timers.set(first_due, timer);
         }
         self.evaluate(key);
     }
@@ -311,6 +313,9 @@ impl Core {
     }
 
     fn not_won(&mut self, key: Key, decision: Decision) {
+        if decision == Decision::NoQuorum && self.has_second_chance(key) {
+            return;
+        }
         let Some(operation) = self.operations.get(key) else {
             return;
         };
@@ -332,6 +337,25 @@ impl Core {
                 self.end(key, Outcome::Failed(error));
             }
         }
+    }
+
+    /// The votes of nodes are missing whose connections turned out to be dead when they were used, as those of a process that
+    /// was frozen are: waits for them to be made anew and asks once more, also if the caller does not wait for a lock.
+    fn has_second_chance(&mut self, key: Key) -> bool {
+        let Some(operation) = self.operations.get_mut(key) else {
+            return false;
+        };
+        if !operation.takes_second_chance() {
+            return false;
+        }
+        self.give_back(key);
+        self.turn_over(key);
+        self.busy_poll.answered(self.now);
+        if let Some(operation) = self.operations.get_mut(key) {
+            operation.phase = Phase::Resting;
+        }
+        self.resume(key);
+        true
     }
 
     /// An attempt to acquire has failed: gives back what it may have got, then rests for another, or ends.
@@ -490,18 +514,14 @@ impl Core {
             return;
         };
         let (place, open) = (operation.set.place, operation.open);
-        let (timeout, asked_at) = (operation.node_timeout(), operation.asked_at);
-        let latest = asked_at.saturating_add(timeout.saturating_mul(MOST_TIMEOUTS));
-        let waited = (self.now - asked_at) / MILLISECOND;
-        let message = format!("no answer within {waited} ms").into();
-        let mut again = None;
+        let asked_at = operation.asked_at;
+        let mut again: Option<Nanos> = None;
         for index in open.iter() {
-            let heard = self.last_heard((place, index));
-            match heard.map(|at| at.max(asked_at)) {
-                Some(at) if at + timeout > self.now && latest > self.now => {
-                    again = again.max(Some((at + timeout).min(latest)));
+            match self.answer_is_due(key, (place, index)) {
+                Some(at) if at > self.now => {
+                    again = Some(again.map_or(at, |soonest| soonest.min(at)))
                 }
-                _ => self.overdue(key, (place, index), &message),
+                _ => self.overdue(key, (place, index), asked_at),
             }
         }
         if let Some(at) = again {
@@ -514,15 +534,33 @@ impl Core {
         self.evaluate(key);
     }
 
-    fn last_heard(&mut self, at: NodePlace) -> Option<Nanos> {
-        self.node(at)?
-            .connection()
-            .map(|connection| connection.last_heard())
+    /// When a node's answer is late, if it is connected.
+    fn answer_is_due(&self, key: Key, (place, index): NodePlace) -> Option<Nanos> {
+        let operation = self.operations.get(key)?;
+        let Link::Up(connection) = &self.sets[place].as_ref()?.nodes[index].link else {
+            return None;
+        };
+        let (asked_at, timeout) = (
+            operation.asked_at,
+            operation.timeout_of(connection.round_trip()),
+        );
+        let latest = asked_at.saturating_add(timeout.saturating_mul(MOST_TIMEOUTS));
+        let heard = connection.last_heard().max(asked_at);
+        Some(heard.saturating_add(timeout).min(latest))
     }
 
-    fn overdue(&mut self, key: Key, at: NodePlace, message: &Arc<str>) {
+    fn overdue(&mut self, key: Key, at: NodePlace, asked_at: Nanos) {
+        let waited = (self.now - asked_at) / MILLISECOND;
+        let usual = self.node(at).and_then(Node::connection);
+        let usual = usual.map_or(0, |it| it.round_trip().usual()) / MILLISECOND;
+        let message = match usual {
+            0 => format!("no answer within {waited} ms (node_timeout_ms)"),
+            _ => format!(
+                "no answer within {waited} ms (node_timeout_ms); this node usually takes {usual} ms"
+            ),
+        };
         if let Some(operation) = self.operations.get_mut(key) {
-            operation.unavailable(at.1, Status::Timeout, message);
+            operation.unavailable(at.1, Status::Timeout, &message.into());
         }
         self.fell_silent(at);
     }
@@ -530,7 +568,7 @@ impl Core {
 
 /// Until when an attempt had better wait for nodes that are about to be there: for as long as they could make the
 /// quorum that is missing, and, on first contact, for a moment, so that a new factory's first lock is on all nodes.
-fn worth_waiting_until(set: &Nodes, now: Nanos) -> Option<Nanos> {
+fn worth_waiting_until(set: &mut Nodes, now: Nanos) -> Option<Nanos> {
     // All ready is the common case by far.
     let mut tally = Tally::new(set.nodes.len());
     let mut hoped_until: Option<Nanos> = None;
@@ -548,7 +586,10 @@ fn worth_waiting_until(set: &Nodes, now: Nanos) -> Option<Nanos> {
     }
     match tally.decision() {
         Decision::Pending => hoped_until,
-        Decision::Won if first_contact && now < set.grace_until => Some(set.grace_until),
+        Decision::Won if first_contact => {
+            set.quorum_since.get_or_insert(now);
+            Some(set.first_contact_until(now)).filter(|until| now < *until)
+        }
         _ => None,
     }
 }

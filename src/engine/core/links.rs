@@ -322,7 +322,7 @@ impl Core {
         // Most lost connections are back in a moment; a node that was silent already is not waited for.
         node.hope_until = match status {
             Status::Timeout => 0,
-            _ => now + set.settings.node_timeout(None),
+            _ => now + set.settings.time_to_reconnect(connection.round_trip()),
         };
         node.trouble = (status, Arc::clone(&message));
         let mut unanswered: Vec<_> = std::mem::take(&mut node.held);
@@ -352,6 +352,9 @@ impl Core {
             return;
         }
         operation.open = operation.open.without(NodeMask(1 << index));
+        if status != Status::Timeout {
+            operation.lost_on.insert(index);
+        }
         operation.unavailable(index, status, message);
         if let Task::Release { ttl_ms, .. } = operation.task {
             let (target, token) = (Arc::clone(&operation.target), operation.token);

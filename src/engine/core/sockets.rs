@@ -218,7 +218,11 @@ impl Core {
     }
 
     /// Counts a node's answer.
-    fn count(&mut self, (_, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
+    fn count(&mut self, at @ (_, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
+        if matches!(&answer, Answer::Error(words) if words.contains("READONLY ")) {
+            // Its name may lead to the new master by now; the set-up will see what is there.
+            self.lose(at, "the server has become a replica", Status::NotAdmitted);
+        }
         let key = asked.mark.operation;
         let Some(operation) = self.operations.get_mut(key) else {
             return;

@@ -21,6 +21,7 @@ const SCRIPT: &str = "return 7";
 fn terms() -> Terms {
     Terms {
         max_ttl_ms: 120_000,
+        fencing: true,
         ballot_retention_ms: 120_000,
         fair_grace_ms: 50,
         channel: "redlock:test".into(),

@@ -9,6 +9,7 @@ const RUN_ID: &str = "0123456789abcdef0123456789abcdef01234567";
 fn begin(url: &str) -> Setup {
     let terms = Terms {
         max_ttl_ms: 120_000,
+        fencing: true,
         ballot_retention_ms: 120_000,
         fair_grace_ms: 50,
         channel: "redlock:test".into(),
@@ -219,6 +220,31 @@ fn absurd_times_run_ids_and_digests_are_refused() {
     let forged = (subscribed() + &loaded(&setup)).replace(digest.as_str(), &"0".repeat(40));
     let error = feed(&mut setup, forged.as_bytes(), 4096).unwrap_err();
     assert!(error.message.contains("SCRIPT LOAD"), "{error:?}");
+}
+
+#[test]
+fn servers_that_cannot_vote_are_refused_with_the_reason() {
+    for (from, to, reason) in [
+        ("version:7.0.15", "version:6.0.16", "fencing=off"),
+        ("role:master", "role:active-replica", "replica"),
+        ("role:master", "role:slave", "replica"),
+        ("role:master", "redis_mode:cluster", "cluster mode"),
+        ("role:master", "redis_mode:sentinel", "Sentinel"),
+        ("role:master", "loading:1", "loading"),
+    ] {
+        let mut setup = begin("redis://127.0.0.1");
+        let info = "redis_version:7.0.15\r\nrole:master\r\n".replace(from, to);
+        let reply = format!(
+            "{}*2\r\n{}{}+OK\r\n{}",
+            hello(),
+            bulk("1700000000"),
+            bulk("5"),
+            bulk(&info)
+        );
+        let error = feed(&mut setup, reply.as_bytes(), 4096).unwrap_err();
+        assert_eq!(error.kind, Status::NotAdmitted);
+        assert!(error.message.contains(reason), "{error:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,146 @@
+//! Networks as they are: slow links, connections that died unnoticed, masters that are gone or were demoted.
+//!
+//! The links are proxies that pass everything on later. Times are waited for, never asserted.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use redlock::{Factory, Options, Status, Wait};
+use testkit::{Cluster, Fault, Proxy, Server};
+
+use crate::common::{PATIENCE, TTL, eventually};
+
+/// Links to all the cluster's servers, each with half of that round trip in both directions.
+fn links(cluster: &Cluster, round_trip: Duration) -> Vec<Proxy> {
+    let link = |server: &Server| {
+        let proxy = Proxy::to(server);
+        proxy.set(Fault::Delay {
+            request: round_trip / 2,
+            answer: round_trip / 2,
+        });
+        proxy
+    };
+    cluster.iter().map(link).collect()
+}
+
+/// A factory with the options that a user has who sets none.
+fn with_defaults(proxies: &[Proxy]) -> Factory {
+    let urls: Vec<_> = proxies.iter().map(Proxy::url).collect();
+    Factory::with_options(&urls, &Options::new()).unwrap()
+}
+
+#[test]
+fn the_default_options_suit_slow_links() {
+    for round_trip in [60, 80, 200] {
+        let cluster = Cluster::start(3);
+        let proxies = links(&cluster, Duration::from_millis(round_trip));
+        let factory = with_defaults(&proxies);
+        for number in 0..5 {
+            let resource = format!("r{number}");
+            let lock = factory.acquire(&resource, TTL, Wait::No).unwrap();
+            lock.extend(TTL).unwrap();
+            assert!(factory.is_locked(&resource).unwrap());
+            lock.release().unwrap();
+            assert!(!factory.is_locked(&resource).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_lock_is_handed_over_on_slow_links() {
+    let cluster = Cluster::start(3);
+    let proxies = links(&cluster, Duration::from_millis(80));
+    let (one, other) = (with_defaults(&proxies), with_defaults(&proxies));
+    let held = one.acquire("r", TTL, Wait::No).unwrap();
+    let waiter = std::thread::spawn(move || other.acquire("r", TTL, Wait::For(PATIENCE)).unwrap());
+    eventually("the waiter to queue", || {
+        let clients = cluster[0].command(&["INFO", "commandstats"]).text();
+        clients.contains("cmdstat_zadd")
+    });
+    held.release().unwrap();
+    waiter.join().unwrap().release().unwrap();
+}
+
+#[test]
+fn a_kept_lock_stays_on_a_slow_link() {
+    let cluster = Cluster::start(3);
+    let proxies = links(&cluster, Duration::from_millis(80));
+    let factory = with_defaults(&proxies);
+    let ttl = Duration::from_secs(2);
+    let lock = factory.acquire("r", ttl, Wait::No).unwrap();
+    let (told, losses) = std::sync::mpsc::channel();
+    lock.keep_alive(move |error| told.send(error).unwrap())
+        .unwrap();
+    let began = Instant::now();
+    eventually("three times its TTL to pass", || began.elapsed() > 3 * ttl);
+    assert!(losses.try_recv().is_err());
+    assert!(lock.validity() > Duration::ZERO);
+    lock.release().unwrap();
+}
+
+#[test]
+fn a_late_answer_is_told_with_what_is_usual() {
+    let cluster = Cluster::start(3);
+    let proxies = links(&cluster, Duration::from_millis(40));
+    let factory = with_defaults(&proxies);
+    factory
+        .acquire("r", TTL, Wait::No)
+        .unwrap()
+        .release()
+        .unwrap();
+    proxies.iter().for_each(|proxy| proxy.set(Fault::Hold));
+    let error = factory.acquire("s", TTL, Wait::No).unwrap_err();
+    assert_eq!(error.status(), Status::NoQuorum);
+    let message = &error.nodes()[0].message;
+    assert!(message.contains("node_timeout_ms"), "{message}");
+    assert!(message.contains("usually takes"), "{message}");
+}
+
+#[test]
+fn connections_that_died_unnoticed_are_replaced_within_a_try() {
+    let cluster = Cluster::start(3);
+    let factory = common::factory(&cluster);
+    for round in 0..20 {
+        // As a process that was frozen finds them: cut, while nobody looked.
+        let resource = format!("r{round}");
+        let pid = std::process::id();
+        cluster.iter().for_each(|server| {
+            server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+            server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        });
+        let lock = factory.acquire(&resource, TTL, Wait::No);
+        lock.unwrap_or_else(|error| panic!("round {round} of {pid}: {error}"));
+    }
+}
+
+#[test]
+fn a_master_that_became_a_replica_is_dropped_and_its_successor_found() {
+    let cluster = Cluster::start(3);
+    let successor = Server::builder().start();
+    let proxies: Vec<Proxy> = cluster.iter().map(Proxy::to).collect();
+    let urls: Vec<_> = proxies.iter().map(Proxy::url).collect();
+    let factory = Factory::with_options(&urls, &common::options()).unwrap();
+    common::all_connected(&factory);
+    // Its address leads elsewhere from now on, but its connection stays.
+    proxies[0].set_backend(&successor);
+    let port = successor.port().to_string();
+    cluster[0]
+        .command(&["REPLICAOF", successor.host(), &port])
+        .ok();
+    eventually("a lock on the new master", || {
+        let lock = factory.acquire("r", TTL, Wait::No).unwrap();
+        let held = successor.holds("r");
+        lock.release().unwrap();
+        held
+    });
+}
+
+#[test]
+fn a_server_in_cluster_mode_is_refused_with_the_reason() {
+    let server = Server::builder().config("cluster-enabled yes").start();
+    let factory = Factory::with_options(&[server.url()], &common::options()).unwrap();
+    common::trouble(&factory, 0, "cluster mode");
+    let error = factory.acquire("r", TTL, Wait::No).unwrap_err();
+    assert_eq!(error.nodes()[0].status, Status::NotAdmitted);
+}
