@@ -70,7 +70,7 @@ fn a_node_whose_memory_is_full() {
 fn a_node_that_became_a_replica() {
     a_node_that(
         |server| drop(server.command(&["REPLICAOF", "127.0.0.1", "1"]).ok()),
-        (Status::Server, "READONLY"),
+        (Status::NotAdmitted, "replica"),
         |server| drop(server.command(&["REPLICAOF", "NO", "ONE"]).ok()),
     );
 }

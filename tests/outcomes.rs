@@ -35,9 +35,9 @@ fn an_error_tells_every_nodes_own_part_in_the_order_of_the_urls() {
     for (node, url) in error.nodes().iter().zip(cluster.urls()) {
         assert!(node.address.starts_with(&url), "{} {url}", node.address);
     }
-    use Status::{Ok, Server, Unanswered, Unreachable};
+    use Status::{NotAdmitted, Ok, Server, Unanswered, Unreachable};
     let told = statuses(&error);
-    assert_eq!(told[1..4], [Unreachable, Server, Server], "{error:?}");
+    assert_eq!(told[1..4], [Unreachable, Server, NotAdmitted], "{error:?}");
     assert!([Ok, Unanswered].contains(&told[0]), "{error:?}");
     assert!([Ok, Unanswered].contains(&told[4]), "{error:?}");
     assert!(error.nodes()[2].message.contains("OOM"), "{error:?}");

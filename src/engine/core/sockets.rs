@@ -29,6 +29,9 @@ const LOOKS_ROUND: Nanos = 10 * MILLISECOND;
 /// from the others.
 const MOST_READ: usize = 256 * 1024;
 
+/// Of a node that refuses to write because it is none that may.
+const DEMOTED: &str = "the server has become a replica";
+
 impl Core {
     pub(super) fn flush(&mut self) {
         let now = self.now;
@@ -219,9 +222,10 @@ impl Core {
 
     /// Counts a node's answer.
     fn count(&mut self, at @ (_, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
-        if matches!(&answer, Answer::Error(words) if words.contains("READONLY ")) {
+        let is_demoted = matches!(&answer, Answer::Error(words) if words.contains("READONLY "));
+        if is_demoted {
             // Its name may lead to the new master by now; the set-up will see what is there.
-            self.lose(at, "the server has become a replica", Status::NotAdmitted);
+            self.lose(at, DEMOTED, Status::NotAdmitted);
         }
         let key = asked.mark.operation;
         let Some(operation) = self.operations.get_mut(key) else {
@@ -237,6 +241,10 @@ impl Core {
                 look_after_ms,
                 calls,
             } => operation.refused_for(index, look_after_ms, calls),
+            Answer::Error(_) if is_demoted => {
+                operation.lost_on.insert(index);
+                operation.unavailable(index, Status::NotAdmitted, &DEMOTED.into());
+            }
             Answer::Error(words) => {
                 let words = format!("the server said: {words}").into();
                 operation.unavailable(index, Status::Server, &words);
