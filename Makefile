@@ -60,7 +60,7 @@ install: ## Install below DESTDIR/PREFIX
 
 .PHONY: header
 header: ## Write include/redlock.h anew from src/ffi
-	REDLOCK_UPDATE_HEADER=1 $(CARGO) build
+	REDLOCK_UPDATE_HEADER=1 $(CARGO) check --features header
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -1,22 +1,17 @@
-//! Makes the C header out of `src/ffi`, and tells the linker what the shared library is called.
+//! Tells the linker what the shared library is called; with the feature `header` it makes the C header out of `src/ffi`.
 
 use std::env;
 use std::path::{Path, PathBuf};
-
-/// The files of the C ABI, in the order that the header has.
-const FFI: [&str; 13] = [
-    "status", "version", "error", "options", "factory", "blocking", "lock", "queue", "submit",
-    "holder", "thread", "log", "string",
-];
 
 const SONAME: &str = "libredlock.so.0";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     link_arguments();
+    #[cfg(feature = "header")]
+    header::make();
     // As a dependency of another crate, only the Rust side is wanted: the published package comes without the tests.
     if Path::new("tests/abi.rs").exists() {
-        header();
         soname_link();
     }
 }
@@ -36,59 +31,6 @@ fn link_arguments() {
     }
 }
 
-/// Writes the header into OUT_DIR, where a test compares it with the committed one, and with REDLOCK_UPDATE_HEADER over that.
-fn header() {
-    for path in ["src/ffi", "cbindgen.toml", "Cargo.toml"] {
-        println!("cargo::rerun-if-changed={path}");
-    }
-    println!("cargo::rerun-if-env-changed=REDLOCK_UPDATE_HEADER");
-    let bindings = match generate() {
-        Ok(bindings) => bindings,
-        Err(why) => {
-            println!("cargo::warning=redlock.h was not generated: {why}");
-            return;
-        }
-    };
-    bindings.write_to_file(out_dir().join("redlock.h"));
-    if env::var_os("REDLOCK_UPDATE_HEADER").is_some() {
-        bindings.write_to_file("include/redlock.h");
-    }
-}
-
-fn generate() -> Result<cbindgen::Bindings, String> {
-    let mut config = cbindgen::Config::from_file("cbindgen.toml")?;
-    config.after_includes = Some(version_macros());
-    let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in FFI {
-        builder = builder.with_src(format!("src/ffi/{file}.rs"));
-    }
-    builder.generate().map_err(|error| error.to_string())
-}
-
-fn version_macros() -> String {
-    let [major, minor, patch] = ["MAJOR", "MINOR", "PATCH"].map(|part| {
-        variable(&format!("CARGO_PKG_VERSION_{part}"))
-            .parse::<u32>()
-            .unwrap_or(0)
-    });
-    let version = variable("CARGO_PKG_VERSION");
-    let number = major * 10_000 + minor * 100 + patch;
-    format!(
-        r#"
-/**
- * The version of this header, as text and as numbers; that of the library that runs is redlock_version().
- */
-#define REDLOCK_VERSION "{version}"
-#define REDLOCK_VERSION_MAJOR {major}
-#define REDLOCK_VERSION_MINOR {minor}
-#define REDLOCK_VERSION_PATCH {patch}
-/**
- * major * 10000 + minor * 100 + patch
- */
-#define REDLOCK_VERSION_NUMBER {number}"#
-    )
-}
-
 /// Programs linked with the library look for its SONAME; beside the library that cargo built, a link of that name lets them run
 /// without an installation.
 fn soname_link() {
@@ -106,4 +48,78 @@ fn out_dir() -> PathBuf {
 
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_default()
+}
+
+/// The C header. Its generator is no dependency of those who use the crate, nor of those who only build the library: the
+/// header is committed.
+#[cfg(feature = "header")]
+mod header {
+    use std::env;
+    use std::fs;
+
+    use super::variable;
+
+    const HEADER: &str = "include/redlock.h";
+
+    /// The files of the C ABI, in the order that the header has.
+    const FFI: [&str; 13] = [
+        "status", "version", "error", "options", "factory", "blocking", "lock", "queue", "submit",
+        "holder", "thread", "log", "string",
+    ];
+
+    /// Writes the header if REDLOCK_UPDATE_HEADER is set, and otherwise checks that the committed one is up to date.
+    pub fn make() {
+        for path in ["src/ffi", "cbindgen.toml", "Cargo.toml", HEADER] {
+            println!("cargo::rerun-if-changed={path}");
+        }
+        println!("cargo::rerun-if-env-changed=REDLOCK_UPDATE_HEADER");
+        let generated = match generate() {
+            Ok(generated) => generated,
+            Err(why) => return println!("cargo::error={HEADER} can't be generated: {why}"),
+        };
+        if env::var_os("REDLOCK_UPDATE_HEADER").is_some() {
+            if let Err(why) = fs::write(HEADER, generated) {
+                println!("cargo::error={HEADER} can't be written: {why}");
+            }
+        } else if fs::read(HEADER).ok() != Some(generated) {
+            println!("cargo::error={HEADER} is out of date: run `make header` and commit it");
+        }
+    }
+
+    fn generate() -> Result<Vec<u8>, String> {
+        let mut config = cbindgen::Config::from_file("cbindgen.toml")?;
+        config.after_includes = Some(version_macros());
+        let mut builder = cbindgen::Builder::new().with_config(config);
+        for file in FFI {
+            builder = builder.with_src(format!("src/ffi/{file}.rs"));
+        }
+        let mut text = Vec::new();
+        let bindings = builder.generate().map_err(|error| error.to_string())?;
+        bindings.write(&mut text);
+        Ok(text)
+    }
+
+    fn version_macros() -> String {
+        let [major, minor, patch] = ["MAJOR", "MINOR", "PATCH"].map(|part| {
+            variable(&format!("CARGO_PKG_VERSION_{part}"))
+                .parse::<u32>()
+                .unwrap_or(0)
+        });
+        let version = variable("CARGO_PKG_VERSION");
+        let number = major * 10_000 + minor * 100 + patch;
+        format!(
+            r#"
+/**
+ * The version of this header, as text and as numbers; that of the library that runs is redlock_version().
+ */
+#define REDLOCK_VERSION "{version}"
+#define REDLOCK_VERSION_MAJOR {major}
+#define REDLOCK_VERSION_MINOR {minor}
+#define REDLOCK_VERSION_PATCH {patch}
+/**
+ * major * 10000 + minor * 100 + patch
+ */
+#define REDLOCK_VERSION_NUMBER {number}"#
+        )
+    }
 }
