@@ -196,7 +196,7 @@ fn a_password_of_the_default_user() {
 /// The least that a user needs.
 #[test]
 fn a_user_with_few_permissions() {
-    let rules = "alice on >secret ~app:* ~{app:* ~{}:redlock:ballots +hello +auth +client|setname +info +ping +script|load +set +get +del \
+    let rules = "alice on >secret ~app:* ~{app:* ~{}:redlock:ballots ~libredlock:* +hello +auth +client|setname +info +ping +script|load +set +get +del \
                  +pexpire +pttl +time +exists +zadd +zscore +zmscore +evalsha +eval";
     // Redis 6.2 can't allow single subcommands of a command that is denied.
     let rules = match testkit::server_version().starts_with("6.") {
@@ -227,7 +227,7 @@ fn a_user_with_few_permissions() {
 #[test]
 fn a_user_who_may_not_use_the_highest_ballots_gets_no_fence() {
     let server = Server::builder()
-        .acl_user("alice on >secret ~app:* ~{app:* &* +@all")
+        .acl_user("alice on >secret ~app:* ~{app:* ~libredlock:probe &* +@all")
         .start();
     let url = server.url_as("alice", "secret");
     let error = connect(&url, &[])

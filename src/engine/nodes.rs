@@ -16,7 +16,7 @@ use crate::error::{NodeReport, Status};
 use crate::fork;
 use crate::logic::admission::{Admission, RestartGuard};
 use crate::logic::backoff::Backoff;
-use crate::logic::ballot::Ballots;
+use crate::logic::ballot::{Ballots, ClockOffset};
 use crate::logic::round_trip::RoundTrip;
 use crate::node::address::Address;
 use crate::node::command::Terms;
@@ -110,6 +110,7 @@ impl Settings {
     /// What a new connection's scripts are told.
     pub(crate) fn terms(&self, process: &str, place: usize) -> Terms {
         Terms {
+            key_prefix: Arc::clone(&self.key_prefix),
             max_ttl_ms: self.max_ttl_ms,
             fencing: self.fencing,
             ballot_retention_ms: self.ballot_retention_ms,
@@ -268,8 +269,8 @@ pub(crate) struct Node {
     pub(crate) first_new: Option<bool>,
     /// Whether CLIENT KILL was refused, and that has been logged.
     pub(crate) kill_was_refused: bool,
-    /// What the node's clock shows more than ours, in us.
-    pub(crate) clock_offset: Option<i64>,
+    /// What the node's clock shows more than ours.
+    pub(crate) clock_offset: Option<ClockOffset>,
     /// Questions that met a script cache without our scripts, until it is known why.
     pub(crate) held: Vec<Asked<Mark>>,
     /// Is there output to flush? Mirrors the engine's list.
@@ -506,12 +507,17 @@ impl Nodes {
             .filter_map(|node| node.clock_offset)
             .collect();
         if offsets.is_empty() {
-            offsets.push(clock::wall_offset_us());
+            let own = clock::wall_offset_us();
+            offsets.push(ClockOffset {
+                least: own,
+                likely: own,
+            });
         }
         for offset in &mut offsets {
-            *offset += self.settings.ballot_clock_offset_ms * 1_000;
+            offset.least += self.settings.ballot_clock_offset_ms * 1_000;
+            offset.likely += self.settings.ballot_clock_offset_ms * 1_000;
         }
-        self.ballots.set_offset(offsets);
+        self.ballots.set_offset(&offsets);
     }
 }
 

@@ -14,27 +14,43 @@ pub(crate) const WINDOW: u64 = 1_000_000;
 pub(crate) struct Ballots {
     /// The highest ballot that was proposed or seen.
     highest: u64,
-    /// What to add to the steady clock, in microseconds, to get the nodes' time.
+    /// What to add to the steady clock, in microseconds, to get a time that the nodes have certainly reached: one client's
+    /// ballots must not be ahead of those of another that comes a moment later.
     offset: i64,
+    /// The same for the time that the nodes most likely have.
+    likely_offset: i64,
+}
+
+/// What a node's clock shows more than ours, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClockOffset {
+    /// At least: the node looked at its clock before its answer arrived.
+    pub(crate) least: i64,
+    /// Most likely: it looked half way between the question and the answer.
+    pub(crate) likely: i64,
 }
 
 impl Ballots {
     /// The nodes' time less the steady clock's: the median of what the nodes said when they were connected.
-    pub(crate) fn set_offset(&mut self, mut offsets: Vec<i64>) {
-        offsets.sort_unstable();
-        if let Some(median) = offsets.get(offsets.len() / 2) {
-            self.offset = *median;
-        }
+    pub(crate) fn set_offset(&mut self, offsets: &[ClockOffset]) {
+        let median = |of: fn(&ClockOffset) -> i64| {
+            let mut all: Vec<_> = offsets.iter().map(of).collect();
+            all.sort_unstable();
+            all.get(all.len() / 2).copied()
+        };
+        self.offset = median(|it| it.least).unwrap_or(self.offset);
+        self.likely_offset = median(|it| it.likely).unwrap_or(self.likely_offset);
     }
 
-    /// The nodes' time, in us since 1970, as far as it is known.
+    /// The nodes' time, in us since 1970, as far as it is known. By it clients queue in the order of their arrival, however
+    /// far they are from the nodes.
     pub(crate) fn time(&self, now: Nanos) -> u64 {
-        ((now / 1000) as i64).saturating_add(self.offset).max(1) as u64
+        at(now, self.likely_offset)
     }
 
     /// A fresh ballot.
     pub(crate) fn propose(&mut self, now: Nanos) -> u64 {
-        self.highest = self.time(now).max(self.highest + 1);
+        self.highest = at(now, self.offset).max(self.highest + 1);
         self.highest
     }
 
@@ -45,10 +61,11 @@ impl Ballots {
     /// time is learnt from it, also downwards. So the next first proposal is a good one.
     pub(crate) fn propose_again(&mut self, refused: u64, least: u64, now: Nanos) -> u64 {
         let learnt = least as i64 - (now / 1000) as i64;
-        self.offset = match refused.abs_diff(least) > WINDOW / 2 {
-            true => learnt,
-            false => self.offset.max(learnt),
-        };
+        if refused.abs_diff(least) > WINDOW / 2 {
+            (self.offset, self.likely_offset) = (learnt, learnt);
+        } else {
+            self.offset = self.offset.max(learnt);
+        }
         self.highest = match least < refused {
             true => least,
             false => self.highest.max(least),
@@ -57,12 +74,37 @@ impl Ballots {
     }
 }
 
+/// A time of the steady clock with that offset, in us since 1970.
+fn at(now: Nanos, offset: i64) -> u64 {
+    ((now / 1000) as i64).saturating_add(offset).max(1) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     const NOW: Nanos = 5_000_000_000;
+
+    /// Clocks that are known exactly.
+    fn exactly(offsets: &[i64]) -> Vec<ClockOffset> {
+        let exact = |&offset: &i64| ClockOffset {
+            least: offset,
+            likely: offset,
+        };
+        offsets.iter().map(exact).collect()
+    }
+
+    #[test]
+    fn a_ballot_is_never_ahead_of_the_nodes_and_an_arrival_is_where_they_likely_are() {
+        let mut ballots = Ballots::default();
+        ballots.set_offset(&[ClockOffset {
+            least: -40_000,
+            likely: 2_000,
+        }]);
+        assert_eq!(ballots.propose(NOW), 4_960_000);
+        assert_eq!(ballots.time(NOW), 5_002_000);
+    }
 
     proptest! {
         #[test]
@@ -82,7 +124,7 @@ mod tests {
             least in 1..(1u64 << 53),
         ) {
             let mut ballots = Ballots::default();
-            ballots.set_offset(vec![offset]);
+            ballots.set_offset(&exactly(&[offset]));
             let refused = ballots.propose(NOW);
             prop_assert!(ballots.propose_again(refused, least, NOW) >= least);
         }
@@ -91,14 +133,14 @@ mod tests {
     #[test]
     fn the_median_of_the_nodes_clocks_counts() {
         let mut ballots = Ballots::default();
-        ballots.set_offset(vec![9_000_000, 1_000, -7]);
+        ballots.set_offset(&exactly(&[9_000_000, 1_000, -7]));
         assert_eq!(ballots.propose(NOW), 5_001_000);
     }
 
     #[test]
     fn a_clock_that_is_a_little_behind_follows() {
         let mut ballots = Ballots::default();
-        ballots.set_offset(vec![-3_000]);
+        ballots.set_offset(&exactly(&[-3_000]));
         let late = ballots.propose(NOW);
         assert_eq!(ballots.propose_again(late, late + 2_000, NOW), late + 2_000);
         assert_eq!(ballots.propose(NOW + 1_000_000), late + 3_000);
@@ -110,7 +152,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_an_hour_ahead_is_put_right() {
         let mut ballots = Ballots::default();
-        ballots.set_offset(vec![3_600_000_000]);
+        ballots.set_offset(&exactly(&[3_600_000_000]));
         let wrong = ballots.propose(NOW);
         assert_eq!(ballots.propose_again(wrong, 5_000_000, NOW), 5_000_000);
         assert!(ballots.propose(NOW + 1_000_000) < 5_000_000 + WINDOW);

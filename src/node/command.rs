@@ -100,6 +100,8 @@ pub(crate) struct Scripts {
     pub(crate) extend_many: Script,
     /// The channel on which this process's waiters are called; empty if the node can't call.
     pub(crate) channel: Arc<str>,
+    /// Tells whether the user may give locks back. It does not vote, so it is the same for all boots.
+    pub(crate) probe: Script,
     /// Does nothing. That the server has it says that this boot has lasted long enough to vote.
     pub(crate) witness: Script,
     /// In ms and decimal, for how long ballots are remembered, and how much time a called waiter has.
@@ -110,6 +112,8 @@ pub(crate) struct Scripts {
 /// What the scripts are told, beyond the question at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
+    /// What is put before the names of resources, and of the library's own keys.
+    pub(crate) key_prefix: Arc<str>,
     /// The longest TTL in use.
     pub(crate) max_ttl_ms: u64,
     /// Whether locks have fences.
@@ -157,6 +161,7 @@ impl Scripts {
             release_many: of_boot(include_str!("../scripts/release_many.lua")),
             extend: of_boot(include_str!("../scripts/extend.lua")),
             extend_many: of_boot(include_str!("../scripts/extend_many.lua")),
+            probe: Script::new(include_str!("../scripts/probe.lua").to_owned()),
             witness: of_boot(&witness),
             channel: terms.channel,
             retention_ms: (terms.ballot_retention_ms + REMINDER_MS).to_string(),
@@ -170,7 +175,7 @@ impl Scripts {
     }
 
     /// Those that a new connection loads.
-    pub(crate) fn to_load(&self) -> [&Script; 9] {
+    pub(crate) fn to_load(&self) -> [&Script; 10] {
         [
             &self.acquire_or_wait,
             &self.step_back,
@@ -181,6 +186,7 @@ impl Scripts {
             &self.release_many,
             &self.extend,
             &self.extend_many,
+            &self.probe,
         ]
     }
 }
@@ -572,6 +578,7 @@ mod tests {
     #[test]
     fn the_scripts_of_two_boots_differ() {
         let terms = Terms {
+            key_prefix: "".into(),
             max_ttl_ms: 1,
             fencing: true,
             ballot_retention_ms: 1,

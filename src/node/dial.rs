@@ -18,7 +18,7 @@ use super::setup::{Progress, Ready, ServerInfo, Setup, SetupError, Superseded};
 use super::stream::Stream;
 use super::tls;
 use super::wire::Wire;
-use crate::clock::{MILLISECOND, Nanos};
+use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::Status;
 
 /// How long to wait before another try when a unix socket's queue is full: no readiness tells when it is not.
@@ -306,7 +306,8 @@ impl Dial {
         let Some((terms, superseded)) = self.set_up_with.take() else {
             return;
         };
-        let setup = Setup::new(Arc::clone(&self.address), terms, superseded, now);
+        let begun = clock::now();
+        let setup = Setup::new(Arc::clone(&self.address), terms, superseded, begun);
         self.enter(Stage::SettingUp(stream, Box::new(setup)), now);
     }
 
@@ -322,11 +323,17 @@ impl Dial {
             let written = send(stream, setup);
             match stream.read(setup.room()) {
                 Ok(0) => return Err(self.hung_up(stream, setup)),
-                Ok(count) => match setup.received(count, now)? {
-                    Progress::Done(ready) => return Ok(Some(ready)),
-                    Progress::NextFlight => self.deadline = now.saturating_add(self.timeout),
-                    Progress::Waiting => {}
-                },
+                Ok(count) => {
+                    // The node's clock is measured by this: not by the beginning of the driver's turn, which may be long ago.
+                    let read_at = clock::now();
+                    match setup.received(count, read_at)? {
+                        Progress::Done(ready) => return Ok(Some(ready)),
+                        Progress::NextFlight => {
+                            self.deadline = read_at.saturating_add(self.timeout);
+                        }
+                        Progress::Waiting => {}
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     written.map_err(|error| self.broken(&error, stream, setup))?;
                     break;

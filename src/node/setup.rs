@@ -23,6 +23,7 @@ use super::resp::{self, Reply};
 use super::wire::{Wire, WireError};
 use crate::clock::Nanos;
 use crate::error::Status;
+use crate::logic::ballot::ClockOffset;
 
 /// The most that a server may send during the set-up, in bytes: INFO has some ten thousand.
 pub(crate) const MAX_RECEIVED: usize = 1024 * 1024;
@@ -32,6 +33,9 @@ const LONGEST_WORDS: usize = 300;
 
 /// The longest run id; Redis' own have 40 characters.
 const LONGEST_RUN_ID: usize = 64;
+
+/// The key that permissions are tried on, behind the key prefix. Nobody has it.
+const PROBE_KEY: &str = "libredlock:probe";
 
 /// The first byte of a TLS alert.
 const TLS_ALERT: u8 = 0x15;
@@ -71,6 +75,8 @@ pub(crate) struct ServerInfo {
     /// question and its answer.
     pub(crate) time_us: Option<u64>,
     pub(crate) time_at: Nanos,
+    /// When its answer arrived.
+    pub(crate) time_told_at: Nanos,
     /// The socket address or path that was reached.
     pub(crate) peer: String,
     /// From the greeting to the server's time.
@@ -78,6 +84,15 @@ pub(crate) struct ServerInfo {
 }
 
 impl ServerInfo {
+    /// What the server's clock shows more than ours.
+    pub(crate) fn clock_offset(&self) -> Option<ClockOffset> {
+        let time = self.time_us? as i64;
+        Some(ClockOffset {
+            least: time - (self.time_told_at / 1000) as i64,
+            likely: time - (self.time_at / 1000) as i64,
+        })
+    }
+
     /// Whether every write is on disk before it is answered, so that a restart forgets nothing.
     pub(crate) fn persists_every_write(&self) -> bool {
         self.aof_enabled && self.appendfsync.as_deref() == Some("always")
@@ -164,6 +179,9 @@ enum Step {
     AppendFsync,
     /// The n-th script.
     Load(usize),
+    /// Has the server learn the probe; and probes.
+    LearnProbe,
+    Probe,
     Kill,
 }
 
@@ -183,6 +201,8 @@ impl Step {
             Step::Witness => "SCRIPT EXISTS",
             Step::AppendFsync => "CONFIG GET",
             Step::Load(_) => "SCRIPT LOAD",
+            Step::LearnProbe => "EVAL",
+            Step::Probe => "EVALSHA",
             Step::Kill => "CLIENT KILL",
         }
     }
@@ -413,6 +433,12 @@ impl Dialogue {
         for (index, script) in scripts.to_load().into_iter().enumerate() {
             self.send(out, Step::Load(index), &script_load(&script.text));
         }
+        let key = format!("{}{PROBE_KEY}", self.terms.key_prefix);
+        // Either EVAL or SCRIPT LOAD is enough to have scripts.
+        let learn = script_call("EVAL", &scripts.probe.text, &key);
+        self.send(out, Step::LearnProbe, &learn);
+        let probe = script_call("EVALSHA", &scripts.probe.digest, &key);
+        self.send(out, Step::Probe, &probe);
         self.scripts = Some(scripts);
         self.send(out, Step::Kill, &client_kill(self.to_be_killed()));
     }
@@ -466,6 +492,8 @@ impl Dialogue {
                 Ok(())
             }
             Step::Load(index) => self.take_loaded(index, reply),
+            Step::LearnProbe => Ok(()),
+            Step::Probe => self.take_probe(reply),
             Step::Kill => {
                 // Some servers say of a connection that is gone already that there is none.
                 if let Reply::Error(text) = reply
@@ -553,6 +581,7 @@ impl Dialogue {
             Reply::Array(parts) => {
                 let time = resp::time(parts).ok_or_else(|| unexpected("TIME"))?;
                 self.server.time_us = Some(time);
+                self.server.time_told_at = now;
                 // The server looked at its clock some time between: on a link that is as fast in both directions, half way.
                 self.server.time_at = self.packed_at + now.saturating_sub(self.packed_at) / 2;
                 Ok(())
@@ -681,6 +710,30 @@ impl Dialogue {
         Ok(())
     }
 
+    /// A user who can't give locks back gets none: whoever it shares them with would wait for the end of their TTLs.
+    fn take_probe(&self, reply: Reply<'_>) -> Result<(), SetupError> {
+        let refusal = match reply {
+            Reply::Bulk(b"") => return Ok(()),
+            Reply::Bulk(text) if !is_lack_of_permission(text) => return Ok(()),
+            Reply::Error(text) if !is_lack_of_permission(text) && code_of(text) != "NOSCRIPT" => {
+                return Ok(());
+            }
+            Reply::Bulk(text) => text,
+            Reply::Error(text) if code_of(text) == "NOSCRIPT" => {
+                b"neither EVAL nor SCRIPT LOAD is permitted"
+            }
+            Reply::Error(text) => text,
+            _ => return Err(unexpected("EVALSHA")),
+        };
+        let words = self.words(refusal);
+        Err(SetupError::new(
+            Status::Server,
+            format!(
+                "the URL's user lacks a permission by which locks are given back and extended: {words}"
+            ),
+        ))
+    }
+
     fn is_digest(&self, index: usize, digest: &[u8]) -> bool {
         let scripts = self.scripts.as_ref();
         scripts.is_some_and(|scripts| scripts.to_load()[index].digest.as_bytes() == digest)
@@ -747,6 +800,22 @@ impl Dialogue {
         };
         SetupError::new(kind, message)
     }
+}
+
+/// Whether an error says that a command or key is not permitted, or that there is no such command. Others, such as for want of
+/// memory, may be over by the time that a lock is given back.
+fn is_lack_of_permission(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text).to_ascii_lowercase();
+    [
+        "noperm",
+        "no permission",
+        "unknown command",
+        "unknown redis command",
+        "can't run this command",
+        "can't access",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
 /// A server's text as a message may repeat it: one line, of bounded length.
@@ -883,6 +952,12 @@ fn script_exists(digest: &str) -> Cmd {
 fn script_load(script: &str) -> Cmd {
     let mut command = cmd("SCRIPT");
     command.arg("LOAD").arg(script);
+    command
+}
+
+fn script_call(verb: &str, script: &str, key: &str) -> Cmd {
+    let mut command = cmd(verb);
+    command.arg(script).arg(1).arg(key);
     command
 }
 

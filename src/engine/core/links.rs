@@ -442,9 +442,7 @@ fn admit(node: &mut Node, server: &ServerInfo, late: bool, settings: &Settings, 
     };
     node.admission = admission::judge(settings.restart_guard, boot, settings.max_ttl_ms);
     node.first_new.get_or_insert(node.admission.is_new());
-    node.clock_offset = server
-        .time_us
-        .map(|time| time as i64 - (server.time_at / 1000) as i64);
+    node.clock_offset = server.clock_offset();
     let name = node.address.display();
     if let Some(error) = &server.info_error {
         log::write(Level::Warn, || {

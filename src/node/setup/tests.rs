@@ -8,6 +8,7 @@ const RUN_ID: &str = "0123456789abcdef0123456789abcdef01234567";
 
 fn begin(url: &str) -> Setup {
     let terms = Terms {
+        key_prefix: "".into(),
         max_ttl_ms: 120_000,
         fencing: true,
         ballot_retention_ms: 120_000,
@@ -69,7 +70,8 @@ fn loaded(setup: &Setup) -> String {
     let scripts = setup.dialogue.scripts.as_ref().unwrap();
     let digests = scripts.to_load().map(|script| bulk(&script.digest));
     let config = format!("*2\r\n{}{}", bulk("appendfsync"), bulk("everysec"));
-    format!("*1\r\n:1\r\n{config}{}:0\r\n", digests.concat())
+    let probe = bulk("").repeat(2);
+    format!("*1\r\n:1\r\n{config}{}{probe}:0\r\n", digests.concat())
 }
 
 fn finish(setup: &mut Setup, chunk: usize, tail: &str) -> Box<Ready> {
