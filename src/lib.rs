@@ -94,8 +94,11 @@
 //!
 //! The C ABI over all this is described by the header `redlock.h`.
 
+mod callbacks;
 mod client;
 mod clock;
+mod defect;
+mod descriptors;
 mod engine;
 mod error;
 // The constants there are for the C header only.
@@ -105,6 +108,7 @@ mod fork;
 pub mod log;
 mod logic;
 mod node;
+mod threads;
 mod token;
 
 pub use client::factory::{Factory, MAX_RESOURCE_LENGTH, MAX_RESOURCES, Wait};

@@ -1,9 +1,10 @@
-//! What the library has to say that no caller asked for: nodes lost and found. Silent unless a sink is set.
+//! What the library has to say that no caller asked for: nodes lost and found. Silent unless somebody listens.
 
-use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::sync::Arc;
 
-use crate::engine::sync::call_out;
+use arc_swap::ArcSwapOption;
+
+use crate::callbacks;
 
 /// How much a message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,28 +23,65 @@ pub enum Level {
 /// Takes the messages.
 pub type Sink = dyn Fn(Level, &str) + Send + Sync;
 
-/// No lock guards it: one that another thread holds during a fork would stay locked in the child.
-static SINK: AtomicPtr<Box<Sink>> = AtomicPtr::new(ptr::null_mut());
-static LEVEL: AtomicI32 = AtomicI32::new(0);
-
-/// Sends messages of `level` and more important ones to `sink`, from whichever thread has something to say; `None`
-/// silences the library. The sink must not call the library and should return soon: the I/O thread waits for it.
-pub fn set(sink: Option<Box<Sink>>, level: Level) {
-    let level = if sink.is_some() { level as i32 } else { 0 };
-    let sink = sink.map_or(ptr::null_mut(), |sink| Box::into_raw(Box::new(sink)));
-    // The sink before is not freed: another thread may be in it at this moment. Sinks are set once or twice.
-    SINK.store(sink, Ordering::Release);
-    LEVEL.store(level, Ordering::Release);
+struct Listener {
+    sink: Box<Sink>,
+    level: Level,
 }
 
-/// Says something; `message` is only made when somebody listens.
+/// No lock guards it: one that another thread holds during a fork would stay locked in the child.
+static LISTENER: ArcSwapOption<Listener> = ArcSwapOption::const_empty();
+
+/// Sends messages of `level` and more important ones to `sink`; `None` takes the sink away.
+///
+/// The sink is called on a thread of the library's own, with one message after the other in the order in which they were
+/// written. It may block and may call the library: locks, calls and their outcomes never wait for it. When it is so
+/// slow that 1,024 messages wait, later ones are dropped and counted.
+///
+/// Without a sink, messages go to the program's logger, if it has set one up with the crate `log`, under the target
+/// `redlock`. With neither the library is silent.
+pub fn set(sink: Option<Box<Sink>>, level: Level) {
+    LISTENER.store(sink.map(|sink| Arc::new(Listener { sink, level })));
+}
+
+/// Says something; `message` is only made when somebody listens. Never blocks.
 pub(crate) fn write(level: Level, message: impl FnOnce() -> String) {
-    if level as i32 > LEVEL.load(Ordering::Acquire) {
-        return;
-    }
-    // SAFETY: a sink that was set is never freed.
-    if let Some(sink) = unsafe { SINK.load(Ordering::Acquire).as_ref() } {
+    if is_heard(level) {
         let message = message();
-        call_out(|| sink(level, &message));
+        callbacks::say(move || hand_over(level, &message));
+    }
+}
+
+fn is_heard(level: Level) -> bool {
+    match &*LISTENER.load() {
+        Some(listener) => level <= listener.level,
+        None => facade(level) <= ::log::max_level(),
+    }
+}
+
+fn hand_over(level: Level, message: &str) {
+    let dropped = callbacks::dropped_messages();
+    if dropped > 0 && is_heard(Level::Warn) {
+        tell(
+            Level::Warn,
+            &format!("{dropped} messages were dropped: the log is too slow"),
+        );
+    }
+    tell(level, message);
+}
+
+fn tell(level: Level, message: &str) {
+    match LISTENER.load_full() {
+        Some(listener) if level <= listener.level => (listener.sink)(level, message),
+        Some(_) => {}
+        None => ::log::log!(target: "redlock", facade(level), "{message}"),
+    }
+}
+
+fn facade(level: Level) -> ::log::Level {
+    match level {
+        Level::Error => ::log::Level::Error,
+        Level::Warn => ::log::Level::Warn,
+        Level::Info => ::log::Level::Info,
+        Level::Debug => ::log::Level::Debug,
     }
 }

@@ -155,6 +155,102 @@ fn a_queue_that_a_child_inherits_refuses_it_and_stays_the_parents() {
     assert!(matches!(events[0].result, Ok(Completion::Acquired(_))));
 }
 
+/// How many connections this process has, as the kernel lists its descriptors.
+fn sockets() -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let targets = descriptors.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());
+    let is_socket = |target: &std::path::PathBuf| target.to_string_lossy().starts_with("socket:");
+    targets.filter(is_socket).count()
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// They would be waiters that nobody answers for when the parent has died: the servers would go on calling them.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_child_closes_the_connections_that_it_inherits() {
+    const TEST: &str = "a_child_closes_the_connections_that_it_inherits";
+    if common::child::role().is_none() {
+        return common::child::run_alone(TEST, &Cluster::start(3));
+    }
+    let urls = common::child::urls(&common::child::role().unwrap());
+    let (sockets_before, before) = (sockets(), descriptors());
+    let factory = Factory::with_options(&urls, &common::options()).unwrap();
+    common::all_connected(&factory);
+    assert!(sockets() >= sockets_before + 3);
+    // Files of the program's own stay, under whichever numbers.
+    let own = std::fs::File::open("/dev/null").unwrap();
+    in_child(|| {
+        step(1, sockets() == sockets_before)?;
+        step(2, descriptors() == before + 1)?;
+        step(3, own.metadata().is_ok())?;
+        let lock = factory.acquire("r", TTL, Wait::No).map_err(|_| 4)?;
+        in_child(|| {
+            step(5, sockets() == sockets_before)?;
+            step(6, descriptors() == before + 1)
+        });
+        lock.release().map_err(|_| 7)
+    });
+    let with_all = sockets();
+    common::works_again(&factory, "r");
+    assert_eq!(sockets(), with_all);
+}
+
+/// The application closes all descriptors, and opens files of its own, as a program does that becomes a daemon.
+#[test]
+#[cfg(target_os = "linux")]
+fn files_that_took_the_place_of_closed_descriptors_are_left_alone() {
+    const TEST: &str = "files_that_took_the_place_of_closed_descriptors_are_left_alone";
+    if common::child::role().is_none() {
+        return common::child::run_alone(TEST, &Cluster::start(3));
+    }
+    let urls = common::child::urls(&common::child::role().unwrap());
+    let factory = Factory::with_options(&urls, &common::options()).unwrap();
+    common::all_connected(&factory);
+    let queue = Queue::new().unwrap();
+    for round in 0..3 {
+        common::works_again(&factory, "r");
+        // SAFETY: this process has no files above standard error but the library's, which is what is tested.
+        unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+        let files: Vec<_> = (0..50).map(|_| TemporaryFile::new()).collect();
+        factory
+            .submit_acquire("s", TTL, Wait::No, &queue, round)
+            .unwrap();
+        let (finished, finishes) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                common::works_again(&factory, "r");
+                finished.send(()).unwrap();
+            });
+            finishes.recv_timeout(common::PATIENCE).unwrap();
+        });
+        common::all_connected(&factory);
+        let mut events = Vec::new();
+        queue.next(&mut events, 1, Some(common::PATIENCE)).unwrap();
+        drop(events);
+        files.iter().for_each(TemporaryFile::is_untouched);
+    }
+}
+
+/// A file that has no name and is empty.
+struct TemporaryFile(std::fs::File);
+
+impl TemporaryFile {
+    fn new() -> TemporaryFile {
+        // SAFETY: a name that lives through the call; the result is checked and owned by no one else.
+        let fd = unsafe { libc::memfd_create(c"test".as_ptr(), 0) };
+        assert!(fd >= 0);
+        // SAFETY: as above.
+        TemporaryFile(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) })
+    }
+
+    fn is_untouched(&self) {
+        assert_eq!(self.0.metadata().expect("it is open").len(), 0);
+    }
+}
+
 /// A fork in the middle of other threads' calls leaves their locks locked for ever in the child.
 #[test]
 fn a_child_of_a_busy_process_does_not_hang() {

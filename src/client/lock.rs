@@ -9,7 +9,7 @@ use super::pending::{self, Pending};
 use super::queue::Queue;
 use crate::engine::core::Request;
 use crate::engine::grant::{Grant, Held};
-use crate::engine::kept::{Kept, Notice};
+use crate::engine::kept::{Kept, Notice, OnLoss};
 use crate::engine::operation::Operation;
 use crate::engine::queue::EventKind;
 use crate::engine::runtime;
@@ -164,10 +164,13 @@ impl Lock {
     }
 
     /// Has the lock extended in time, at a third of its TTL, until it is released, dropped, or its factory closed. If it
-    /// can't be, `on_loss` is called, a tenth of the TTL before the validity ends at the latest. It runs on the
-    /// library's I/O thread and must return soon. A further call replaces the one before.
+    /// can't be, `on_loss` is called, a tenth of the TTL before the validity ends at the latest. A further call replaces
+    /// the one before.
+    ///
+    /// `on_loss` runs on a thread of its own, which blocks all signals. It may block, and it may call the library: this
+    /// lock's [`release`](Lock::release), for example. Up to 32 such functions run at the same time.
     pub fn keep_alive(&self, on_loss: impl FnOnce(Error) + Send + 'static) -> Result<()> {
-        self.keep(Notice::Call(Box::new(on_loss)))
+        self.keep(Notice::Call(OnLoss::new(on_loss)))
     }
 
     /// As [`keep_alive`](Lock::keep_alive), with an event of kind [`Lost`](EventKind::Lost) in `queue` on a loss.

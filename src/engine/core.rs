@@ -5,6 +5,8 @@
 //! Everything that was asked in one turn of a node leaves as one batch, which is where the throughput comes from.
 
 mod asking;
+#[cfg(test)]
+mod defects;
 mod keeping;
 mod links;
 mod sockets;
@@ -17,6 +19,7 @@ use std::thread;
 use mio::Registry;
 
 use self::sockets::unwatch;
+use super::delivery::Deliveries;
 use super::kept::Kept;
 use super::nodes::{Mark, Node, NodeSet, Nodes};
 use super::operation::{Operation, Phase, Task};
@@ -26,6 +29,7 @@ use super::slab::{Key, Slab};
 use super::ticket::{Outcome, Ticket};
 use super::timer::{Timer, Timers};
 use crate::clock::{self, Nanos};
+use crate::descriptors::Ours;
 use crate::error::Status;
 use crate::logic::busy_poll::BusyPoll;
 use crate::node::command::Answer;
@@ -81,7 +85,7 @@ type NodePlace = (usize, usize);
 /// submits an operation.
 pub(crate) struct Core {
     runtime: &'static Runtime,
-    registry: Registry,
+    registry: Ours<Registry>,
     sets: Vec<Option<Nodes>>,
     operations: Slab<Box<Operation>>,
     /// Locks that are kept alive.
@@ -99,6 +103,8 @@ pub(crate) struct Core {
     answers: Vec<(Asked<Mark>, Answer)>,
     calls: Vec<Vec<u8>>,
     busy_poll: BusyPoll,
+    /// What is to be delivered when the mutex is free.
+    pub(super) deliveries: Deliveries,
     /// When the driver stops waiting for sockets at the latest.
     waits_until: Nanos,
     /// When a thread that does not drive last sent an operation's questions itself.
@@ -106,13 +112,15 @@ pub(crate) struct Core {
     /// When the sockets were last looked at. Timers count by this, not by what time it has become since: a driver that did
     /// not run for a while would find nodes overdue whose answers it has only not read yet.
     looked_at: Nanos,
+    /// When the descriptors were last checked.
+    checked_at: Nanos,
     /// Numbers the connections and the attempts at them, over all nodes.
     epochs: u32,
     now: Nanos,
 }
 
 impl Core {
-    pub(crate) fn new(runtime: &'static Runtime, registry: Registry) -> Core {
+    pub(crate) fn new(runtime: &'static Runtime, registry: Ours<Registry>) -> Core {
         Core {
             runtime,
             registry,
@@ -127,10 +135,12 @@ impl Core {
             requests: Vec::new(),
             answers: Vec::new(),
             calls: Vec::new(),
+            deliveries: Deliveries::default(),
             busy_poll: BusyPoll::new(thread::available_parallelism().map_or(1, usize::from)),
             waits_until: 0,
             last_sent_aside: 0,
             looked_at: clock::now(),
+            checked_at: 0,
             epochs: 0,
             now: clock::now(),
         }
@@ -175,12 +185,12 @@ impl Core {
     /// A defect struck in mid-turn: whoever waits is told, rather than left waiting.
     pub(crate) fn fail_everything(&mut self) {
         for key in self.operations.keys() {
-            if let Some(operation) = self.operations.remove(key)
+            if let Some(mut operation) = self.operations.remove(key)
                 && operation.phase != Phase::Ended
-                && let Some(ticket) = &operation.ticket
+                && let Some(ticket) = operation.ticket.take()
             {
-                let error = operation.stopped(Status::Internal);
-                ticket.complete(Outcome::Failed(error));
+                let outcome = Outcome::Failed(operation.stopped(Status::Internal));
+                self.deliveries.outcome(ticket, outcome);
             }
         }
         for set in self.sets.iter_mut().flatten() {
@@ -216,7 +226,7 @@ impl Core {
             Request::Keep(kept) => self.keep(kept),
             Request::Kept { kept, outcome } => self.kept_outcome(kept, outcome),
             Request::Vouch { place, ticket } => self.vouch(place, ticket),
-            Request::Inspect { place, ticket } => self.inspect(place, &ticket),
+            Request::Inspect { place, ticket } => self.inspect(place, ticket),
         }
     }
 
@@ -263,13 +273,13 @@ impl Core {
         }
     }
 
-    fn inspect(&mut self, place: usize, ticket: &Ticket) {
+    fn inspect(&mut self, place: usize, ticket: Arc<Ticket>) {
         let now = self.now;
         let health = self.sets[place].as_ref().map_or_else(Vec::new, |set| {
             let health = |node: &Node| node.health(now, set.all_new);
             set.nodes.iter().map(health).collect()
         });
-        ticket.complete(Outcome::Health(health));
+        self.deliveries.outcome(ticket, Outcome::Health(health));
     }
 
     fn fire_timers(&mut self) {

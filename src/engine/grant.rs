@@ -1,10 +1,11 @@
 //! A lock that was won: what is needed to extend and to release it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::nodes::NodeSet;
 use super::operation::Operation;
+use super::placement::Placement;
 use super::slab::Key;
 use super::ticket::Ticket;
 use crate::clock::{self, Nanos};
@@ -22,12 +23,10 @@ pub(crate) struct Grant {
     pub(crate) fence: u64,
     /// The time to live that it was taken with, or extended to last.
     ttl_ms: AtomicU64,
-    /// The nodes that took the lock, or may have: those that a release must reach.
-    nodes: AtomicU64,
+    placement: Placement,
     valid_until: AtomicU64,
     /// How many extensions have begun.
     extensions: AtomicU64,
-    released: AtomicBool,
     /// Counts the calls to keep it alive: the last one counts.
     keeping: AtomicU32,
     /// The engine's key of what keeps it alive, as a number.
@@ -47,10 +46,9 @@ impl Grant {
             token: operation.token,
             fence,
             ttl_ms: AtomicU64::new(ttl_ms),
-            nodes: AtomicU64::new(nodes.0),
+            placement: Placement::new(nodes.0),
             valid_until: AtomicU64::new(valid_until),
             extensions: AtomicU64::new(0),
-            released: AtomicBool::new(false),
             keeping: AtomicU32::new(0),
             keeper: AtomicU64::new(Key::NONE.number()),
         }
@@ -89,15 +87,12 @@ impl Grant {
     }
 
     pub(crate) fn nodes(&self) -> NodeMask {
-        NodeMask(self.nodes.load(Ordering::SeqCst))
+        NodeMask(self.placement.nodes())
     }
 
     /// The lock is to be taken on one more node: false if it is being released, by an operation that may not know of it.
     pub(crate) fn add_node(&self, node: usize) -> bool {
-        // The release marks first and looks at the nodes then; here it is the other way round. One of the two sees the
-        // other's.
-        self.nodes.fetch_or(1 << node, Ordering::SeqCst);
-        !self.released.load(Ordering::SeqCst)
+        self.placement.add(node)
     }
 
     /// A new call to keep the lock alive; its number.
@@ -133,11 +128,11 @@ impl Grant {
 
     /// Marks the lock as given back; false if it was already.
     pub(crate) fn begin_release(&self) -> bool {
-        !self.released.swap(true, Ordering::SeqCst)
+        self.placement.release()
     }
 
     pub(crate) fn is_released(&self) -> bool {
-        self.released.load(Ordering::Acquire)
+        self.placement.is_released()
     }
 }
 

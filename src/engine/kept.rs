@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Weak};
 
+use super::delivery::Unlocked;
 use super::grant::Grant;
 use super::queue::QueueState;
-use super::sync::call_out;
+use crate::callbacks;
 use crate::clock::{MILLISECOND, Nanos};
 use crate::error::Error;
 
@@ -14,8 +15,40 @@ pub(crate) enum Notice {
     None,
     /// An event of a queue, under that id.
     Queue(Arc<QueueState>, u64),
-    /// A function, on the engine's thread.
-    Call(Box<dyn FnOnce(Error) + Send>),
+    /// A function, on a thread of its own.
+    Call(OnLoss),
+}
+
+/// A function of the application's, which may block, and so may the end of what it owns: neither happens on the thread
+/// that has this.
+pub(crate) struct OnLoss {
+    function: Option<Box<dyn FnOnce(Error) + Send>>,
+    owns_something: bool,
+}
+
+impl OnLoss {
+    pub(crate) fn new<F: FnOnce(Error) + Send + 'static>(function: F) -> OnLoss {
+        OnLoss {
+            function: Some(Box::new(function)),
+            owns_something: std::mem::needs_drop::<F>(),
+        }
+    }
+
+    fn call(mut self, error: Error) {
+        if let Some(function) = self.function.take() {
+            callbacks::run(move || function(error));
+        }
+    }
+}
+
+impl Drop for OnLoss {
+    fn drop(&mut self) {
+        if let Some(function) = self.function.take()
+            && self.owns_something
+        {
+            callbacks::run(move || drop(function));
+        }
+    }
 }
 
 /// One lock that is kept alive.
@@ -31,11 +64,11 @@ pub(crate) struct Kept {
 }
 
 impl Notice {
-    pub(crate) fn tell(self, error: Error) {
+    pub(super) fn tell(self, error: Error, _: &Unlocked) {
         match self {
             Notice::None => {}
             Notice::Queue(queue, id) => queue.lost(id, error),
-            Notice::Call(call) => call_out(|| call(error)),
+            Notice::Call(function) => function.call(error),
         }
     }
 }

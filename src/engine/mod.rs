@@ -4,11 +4,19 @@
 //! [`ticket::Ticket`]. Inside, [`core::Core`] owns all sockets and all operations under way; only the thread that
 //! drives it at the moment touches them.
 
+/// What is checked in every interleaving by `tests/interleavings.rs` takes its atomics from here, and loom's there.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+}
+
 pub(crate) mod core;
+mod delivery;
+mod driving;
 pub(crate) mod grant;
 pub(crate) mod kept;
 pub(crate) mod nodes;
 pub(crate) mod operation;
+mod placement;
 pub(crate) mod poller;
 pub(crate) mod queue;
 pub(crate) mod resolver;

@@ -346,6 +346,14 @@ impl Node {
         }
     }
 
+    /// The socket, of a connection or of one that is being made.
+    pub(crate) fn present_stream(&self) -> Option<&Stream> {
+        match &self.link {
+            Link::Connecting(dial) => dial.stream(),
+            _ => self.stream.as_ref(),
+        }
+    }
+
     pub(crate) fn availability(&self, now: Nanos, all_new: bool) -> Availability {
         match (&self.link, self.silent_since) {
             (Link::Up(_), None) if self.admission.votes(now, all_new) => Availability::Ready,

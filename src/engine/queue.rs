@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::sync::lock;
 use super::ticket::{Outcome, Ticket};
+use crate::descriptors::Ours;
 use crate::error::{Error, Result, Status};
 use crate::fork;
 
@@ -282,8 +283,8 @@ fn cancelled_outcome() -> Outcome {
 /// Such loops can't merely wait for a descriptor, they read it too. That does no harm: `raise` comes with every event that meets
 /// an empty queue, so whoever reads has only to take all events there are.
 struct Signal {
-    read: OwnedFd,
-    write: OwnedFd,
+    read: Ours<OwnedFd>,
+    write: Ours<OwnedFd>,
 }
 
 impl Signal {
@@ -296,7 +297,10 @@ impl Signal {
                 return Err(io::Error::last_os_error());
             }
         }
-        Ok(Signal { read, write })
+        Ok(Signal {
+            read: Ours::that_stays_in_child(read),
+            write: Ours::that_stays_in_child(write),
+        })
     }
 
     fn fd(&self) -> RawFd {
@@ -304,12 +308,18 @@ impl Signal {
     }
 
     fn raise(&self) {
+        if !self.write.is_ours() {
+            return;
+        }
         // SAFETY: one byte that lives through the call. It cannot block, and a full pipe is readable already.
         unsafe { libc::write(self.write.as_raw_fd(), [1u8].as_ptr().cast(), 1) };
     }
 
     /// Takes the one byte that a raise left, if nobody else has read it.
     fn clear(&self) {
+        if !self.read.is_ours() {
+            return;
+        }
         let mut byte = [0u8; 1];
         // SAFETY: room for one byte that lives through the call, which cannot block.
         unsafe { libc::read(self.fd(), byte.as_mut_ptr().cast(), 1) };

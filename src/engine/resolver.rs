@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::panic::catch_unwind;
 use std::sync::Mutex;
 
-use super::runtime;
 use super::sync::lock;
+use crate::defect::said;
+use crate::threads;
 
 /// How many names are looked up at a time. Names whose servers do not answer block a thread for seconds; so many of them
 /// at once hold up the others.
@@ -50,7 +52,7 @@ impl Resolver {
             return Ok(());
         }
         if state.threads < MAX_THREADS {
-            runtime::spawn("redlock-resolve", move || self.work())?;
+            threads::spawn("redlock-resolve", move || self.work())?;
             state.threads += 1;
         }
         state.look_ups.push_back(LookUp {
@@ -64,7 +66,8 @@ impl Resolver {
 
     fn work(&self) {
         while let Some((host, port)) = self.next() {
-            let found = addresses_of(&host, port);
+            let found = catch_unwind(|| addresses_of(&host, port))
+                .unwrap_or_else(|payload| Err(format!("a defect: {}", said(&*payload))));
             for callback in self.finish(&host, port) {
                 callback(found.clone());
             }

@@ -1,42 +1,43 @@
-//! Who drives the engine: one background thread for the process, or, while it is alone, the calling thread itself.
+//! The threads around the engine: one background thread for the process, and callers that drive it themselves.
 //!
 //! Handing an operation to another thread and being woken by it costs two context switches, a third of a lock's whole
 //! round trip on loopback. So a caller that finds the engine idle and its thread standing by drives it for the time of
 //! its own call; one that waits for a lock for long, alone, has the thread stand by, and drives until its turn comes. As
 //! soon as there is company, the background thread drives, and all callers' questions share its batches; that is faster
-//! for many.
+//! for many. Who drives when is in [`driving`](super::driving).
 //!
 //! What is handed over still saves one of the two switches while it is alone: the thread that submits an operation sends
 //! its questions, beside a driver that waits for sockets, and the driver counts the answers.
+//!
+//! A driver holds no lock while it waits, and takes signals only then: whatever becomes of it there, another can drive.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use mio::{Poll, Token as PollToken, Waker};
+use mio::Registry;
 use once_cell::sync::OnceCell;
 
 use super::core::{Core, Request};
+use super::delivery::CoreLock;
+use super::driving::{Call, Driving, Look, Pause, Term, Wait};
 use super::operation::Operation;
-use super::poller::{Patience, Poller};
+use super::poller::{Patience, Poller, Waker};
 use super::resolver::Resolver;
-use super::sync::{Gauge, lock, try_lock};
+use super::sync::{Gauge, lock};
 use super::ticket::{Outcome, Ticket};
 use crate::clock::{self, MILLISECOND, Nanos};
+use crate::descriptors::Ours;
 use crate::error::{Error, Result, Status};
-use crate::fork;
+use crate::fork::PerProcess;
 use crate::log::{self, Level};
+use crate::threads::{self, BlockedSignals};
 use crate::token::Token;
 
-/// The poll token of the wake-up from other threads; nodes count up from 0.
-pub(crate) const WAKER: PollToken = PollToken(usize::MAX);
-
-/// Lonely calls in quick succession after which callers may drive.
-const LONELY_CALLS: u32 = 8;
-/// What "quick succession" means.
+/// What "quick succession" of calls means.
 const SUCCESSION: Nanos = MILLISECOND;
 /// How long a caller drives at most, within one call.
 const CALLER_DRIVES_FOR: Nanos = 5 * MILLISECOND;
@@ -45,25 +46,20 @@ const SLEEPS_FOR: Duration = Duration::from_millis(5);
 const TRIES_TO_TAKE_OVER: u32 = 9;
 /// For how long a caller sleeps that takes over from the background thread, until that stands by.
 const TAKES_OVER_AFTER: Duration = Duration::from_millis(1);
-/// How often the background thread looks whether callers still drive; late answers wait for that long at most.
-const STANDBY: Duration = Duration::from_millis(2);
+/// How long the background thread waits before it tries again to get descriptors, if the system has none.
+const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
 
 /// Requests that the mailbox keeps room for.
 const KEPT_REQUESTS: usize = 1024;
 
-/// Stack of our threads, in bytes. A TLS handshake and a name look-up fit.
-const STACK: usize = 512 * 1024;
-
 /// The process's engine, with what other threads need to reach it.
 pub(crate) struct Runtime {
-    core: OnceCell<Mutex<Core>>,
-    /// Held by whoever drives.
-    poller: Mutex<Poller>,
+    core: OnceCell<CoreLock>,
     mailbox: Mutex<Mailbox>,
     /// Wakes the background thread from standing by.
     stand_by_over: Condvar,
-    /// Wakes whoever drives from waiting for sockets.
-    waker: Waker,
+    /// Whether a caller may drive: the mailbox knows better.
+    vacant: AtomicBool,
     /// What the channels begin with on which the waiters of this process are called.
     pub(crate) channels: String,
     places: Mutex<Places>,
@@ -76,36 +72,23 @@ pub(crate) struct Runtime {
 
 struct Mailbox {
     requests: Vec<Request>,
-    driver: Driver,
-    /// The background thread shall drive again.
-    recall: bool,
-    release: Release,
-    lonely_calls: u32,
-    /// Calls that drove themselves.
-    driven: u64,
-    /// A caller drives until its turn at a lock comes, however long that takes, and recalls the background thread then.
-    stays: bool,
+    driving: Driving,
+    /// What drivers wait with, while nobody drives.
+    poller: Option<Box<Poller>>,
+    /// Wakes whoever waits with the present poller.
+    waker: Arc<Waker>,
 }
 
-/// Whether the background thread shall stand by.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Release {
-    No,
-    /// When nobody waits for anything.
-    WhenIdle,
-    /// Now, if nobody waits but the one who asks for it.
-    AtOnce,
+/// What a thread needs to drive.
+struct Seat {
+    term: Term,
+    poller: Box<Poller>,
+    /// A caller's; the background thread never takes any.
+    signals: Option<BlockedSignals>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Driver {
-    /// Nobody drives; the background thread stands by.
-    None,
-    /// Somebody is in the middle of a turn and will look at the mailbox before waiting.
-    Busy,
-    /// Somebody waits for sockets, and for the waker.
-    Waiting,
-}
+/// The driver's term is over: another thread drives.
+struct Deposed;
 
 /// Numbers for sets of nodes.
 #[derive(Default)]
@@ -114,123 +97,37 @@ struct Places {
     next: usize,
 }
 
+static RUNTIME: PerProcess<Runtime> = PerProcess::new();
+
 /// The engine of this process; started on first use, and anew in a forked child.
 pub(crate) fn get() -> Result<&'static Runtime> {
-    per_process::current(Runtime::start)
+    RUNTIME.get_or_try_init(Runtime::start)
 }
 
-/// One value per process: a forked child gets its own, and the parent's stays untouched in its memory, since the
-/// threads that could put it in order do not exist there.
-mod per_process {
-    use std::ptr;
-    use std::sync::atomic::{AtomicPtr, Ordering};
-
-    use once_cell::sync::OnceCell;
-
-    use super::{Result, Runtime, fork};
-
-    struct Generation {
-        number: u64,
-        runtime: OnceCell<&'static Runtime>,
-    }
-
-    static LATEST: AtomicPtr<Generation> = AtomicPtr::new(ptr::null_mut());
-
-    pub(super) fn current(
-        start: impl FnOnce() -> Result<&'static Runtime>,
-    ) -> Result<&'static Runtime> {
-        fork::watch();
-        generation().runtime.get_or_try_init(start).copied()
-    }
-
-    fn generation() -> &'static Generation {
-        loop {
-            let latest = LATEST.load(Ordering::Acquire);
-            // SAFETY: a generation, once published, is never freed.
-            if let Some(latest_ref) = unsafe { latest.as_ref() }
-                && latest_ref.number == fork::generation()
-            {
-                return latest_ref;
-            }
-            let fresh = Box::into_raw(Box::new(Generation {
-                number: fork::generation(),
-                runtime: OnceCell::new(),
-            }));
-            let swapped =
-                LATEST.compare_exchange(latest, fresh, Ordering::AcqRel, Ordering::Acquire);
-            if swapped.is_err() {
-                // SAFETY: it was not published, so it is still ours alone.
-                drop(unsafe { Box::from_raw(fresh) });
-            }
-        }
-    }
-}
-
-/// Starts a thread that takes no signals: those are the application's, and go to its own threads.
-pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let builder = thread::Builder::new()
-        .name(name.to_owned())
-        .stack_size(STACK);
-    let everything = SignalMask::block_all();
-    let spawned = builder.spawn(body);
-    drop(everything);
-    spawned.map(drop)
-}
-
-/// All signals blocked in this thread, until dropped. A new thread inherits its maker's mask.
-struct SignalMask(libc::sigset_t);
-
-impl SignalMask {
-    fn block_all() -> SignalMask {
-        // SAFETY: both sets live through the calls, which cannot fail for these arguments.
-        unsafe {
-            let mut all = std::mem::zeroed();
-            let mut before = std::mem::zeroed();
-            libc::sigfillset(&mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-            SignalMask(before)
-        }
-    }
-}
-
-impl Drop for SignalMask {
-    fn drop(&mut self) {
-        // SAFETY: the mask is the one that this thread had before.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
-    }
+fn refused(what: &str, error: io::Error) -> Error {
+    Error::new(
+        Status::System,
+        format!("the engine can't start: no {what}: {error}"),
+    )
 }
 
 impl Runtime {
     fn start() -> Result<&'static Runtime> {
-        let refused = |what: &str, error: io::Error| {
-            Error::new(
-                Status::System,
-                format!("the engine can't start: no {what}: {error}"),
-            )
-        };
-        let poll = Poll::new().map_err(|error| refused("descriptor for polling", error))?;
-        let waker = Waker::new(poll.registry(), WAKER)
-            .map_err(|error| refused("descriptor for waking", error))?;
-        let registry = poll
-            .registry()
-            .try_clone()
-            .map_err(|error| refused("descriptor for polling", error))?;
+        let (poller, registry) =
+            new_poller().map_err(|error| refused("descriptor for polling", error))?;
         let name = Token::generate()
             .map_err(|error| refused("random bytes", io::Error::other(error.to_string())))?;
+        let (driving, term) = Driving::new();
         let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
             core: OnceCell::new(),
-            poller: Mutex::new(Poller::new(poll)),
             mailbox: Mutex::new(Mailbox {
                 requests: Vec::new(),
-                driver: Driver::Busy,
-                recall: false,
-                release: Release::No,
-                lonely_calls: 0,
-                driven: 0,
-                stays: false,
+                driving,
+                poller: None,
+                waker: poller.waker(),
             }),
             stand_by_over: Condvar::new(),
-            waker,
+            vacant: AtomicBool::new(false),
             channels: format!("redlock:{}", name.as_str()),
             places: Mutex::default(),
             resolver: Resolver::default(),
@@ -238,13 +135,23 @@ impl Runtime {
             last_return: AtomicU64::new(0),
         }));
         let core = Core::new(runtime, registry);
-        let _ = runtime.core.set(Mutex::new(core));
-        spawn("redlock-io", || runtime.drive_for_ever())
+        let _ = runtime.core.set(CoreLock::new(core));
+        let seat = Seat {
+            term,
+            poller,
+            signals: None,
+        };
+        runtime
+            .start_thread(seat)
             .map_err(|error| refused("thread", error))?;
         Ok(runtime)
     }
 
-    fn core(&self) -> &Mutex<Core> {
+    fn start_thread(&'static self, seat: Seat) -> io::Result<()> {
+        threads::spawn("redlock-io", move || self.drive_for_ever(seat))
+    }
+
+    fn core(&self) -> &CoreLock {
         self.core
             .get()
             .expect("set before the runtime is published")
@@ -267,9 +174,24 @@ impl Runtime {
 
     /// Starts an operation; its outcome comes through its ticket. One that is alone is sent by this thread, so that it
     /// does not wait for the driver to wake up; in company it is handed over, to share the others' batches.
-    pub(crate) fn submit(&self, operation: Operation) {
+    pub(crate) fn submit(&'static self, operation: Operation) {
         let operation = Box::new(operation);
-        let Some(mut core) = self.step_aside() else {
+        let is_alone = {
+            let mailbox = lock(&self.mailbox);
+            mailbox.driving.is_waiting() && mailbox.requests.is_empty() && self.awaited.get() == 0
+        };
+        match is_alone {
+            true => self.send_aside(operation),
+            false => self.send(Request::Submit(operation)),
+        }
+    }
+
+    /// Sends the operation's questions beside the driver. Never waits for the core: this thread may hold what those need
+    /// that have it. And no signal catches this thread there, whose handler would hold up all.
+    fn send_aside(&'static self, operation: Box<Operation>) {
+        let signals = BlockedSignals::new();
+        let Some(mut core) = self.core().try_lock() else {
+            drop(signals);
             return self.send(Request::Submit(operation));
         };
         let sent = catch_unwind(AssertUnwindSafe(|| core.send_aside(operation)));
@@ -278,26 +200,14 @@ impl Runtime {
             true
         });
         drop(core);
+        drop(signals);
         if wake {
             self.call_driver(lock(&self.mailbox));
         }
     }
 
-    /// Lets this thread into the core beside the driver, if that waits for sockets and nothing else is under way. Never
-    /// waits for the core: whoever has it may be calling out, and that call may need what this thread holds.
-    fn step_aside(&self) -> Option<MutexGuard<'_, Core>> {
-        let mailbox = lock(&self.mailbox);
-        let alone = mailbox.driver == Driver::Waiting
-            && mailbox.requests.is_empty()
-            && self.awaited.get() == 0;
-        match alone {
-            true => try_lock(self.core()),
-            false => None,
-        }
-    }
-
-    /// Hands a request to whoever drives.
-    pub(crate) fn send(&self, request: Request) {
+    /// Hands a request to the driver.
+    pub(crate) fn send(&'static self, request: Request) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.requests.push(request);
         self.call_driver(mailbox);
@@ -305,64 +215,70 @@ impl Runtime {
 
     /// Hands over a request that may wait for some milliseconds. A thread that stands by is not woken for it: it looks by
     /// itself before long, or a caller that drives takes it along.
-    pub(crate) fn send_unhurried(&self, request: Request) {
+    pub(crate) fn send_unhurried(&'static self, request: Request) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.requests.push(request);
-        if mailbox.driver != Driver::None {
+        if !mailbox.driving.is_idle() {
             self.call_driver(mailbox);
         }
     }
 
-    /// Has the driver look at the mailbox. It is woken after the mailbox was let go, for which it would only wait again.
-    fn call_driver(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
-        match mailbox.driver {
-            Driver::Busy => {}
-            Driver::Waiting => {
-                mailbox.driver = Driver::Busy;
-                drop(mailbox);
-                if let Err(error) = self.waker.wake() {
-                    log::write(Level::Error, || format!("waking the I/O thread: {error}"));
-                }
-            }
-            Driver::None => self.recall(mailbox),
+    /// Has the driver look at the mailbox.
+    fn call_driver(&'static self, mut mailbox: MutexGuard<'_, Mailbox>) {
+        let call = mailbox.driving.call();
+        self.carry_out(call, mailbox);
+    }
+
+    /// Wakes whom it takes, after letting the mailbox go, for which they would only wait again.
+    fn carry_out(&'static self, call: Call, mailbox: MutexGuard<'_, Mailbox>) {
+        self.note_vacancy(&mailbox);
+        let waker = match call {
+            Call::WakeDriver | Call::WakeBoth => Some(Arc::clone(&mailbox.waker)),
+            Call::WakeBackground | Call::Nothing => None,
+        };
+        drop(mailbox);
+        if matches!(call, Call::WakeBackground | Call::WakeBoth) {
+            self.stand_by_over.notify_one();
+        }
+        if let Some(waker) = waker
+            && let Err(error) = waker.wake()
+        {
+            self.waker_is_lost(&waker, &error);
         }
     }
 
-    fn recall(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
-        mailbox.recall = true;
-        drop(mailbox);
-        self.stand_by_over.notify_one();
+    fn note_vacancy(&self, mailbox: &Mailbox) {
+        self.vacant
+            .store(mailbox.driving.is_vacant(), Ordering::Relaxed);
     }
 
     /// Carries an operation out and waits for its outcome.
-    pub(crate) fn run(&self, operation: Operation, ticket: &Ticket) -> Outcome {
-        let outcome = if self.take_wheel() {
-            self.at_wheel(ticket, || self.drive(operation, ticket))
-                .unwrap_or_else(|| self.wait(ticket))
-        } else {
-            self.count_lonely_calls();
-            self.submit(operation);
-            self.wait(ticket)
+    pub(crate) fn run(&'static self, operation: Operation, ticket: &Ticket) -> Outcome {
+        let outcome = match self.lead() {
+            Some(seat) => self
+                .in_seat(seat, ticket, |seat| self.drive(seat, operation, ticket))
+                .unwrap_or_else(|| self.wait(ticket)),
+            None => {
+                self.count_call();
+                self.submit(operation);
+                self.wait(ticket)
+            }
         };
         self.last_return.store(clock::now(), Ordering::Relaxed);
         outcome
     }
 
     /// Sees whether callers come one at a time and fast.
-    fn count_lonely_calls(&self) {
+    fn count_call(&self) {
         let since = clock::now().saturating_sub(self.last_return.load(Ordering::Relaxed));
         let mut mailbox = lock(&self.mailbox);
         let lonely = since < SUCCESSION && self.awaited.get() == 0 && mailbox.requests.is_empty();
-        mailbox.lonely_calls = if lonely { mailbox.lonely_calls + 1 } else { 0 };
-        mailbox.release = match mailbox.lonely_calls >= LONELY_CALLS {
-            true => Release::WhenIdle,
-            false => Release::No,
-        };
+        mailbox.driving.count_call(lonely);
     }
 
     /// Waits for an outcome that the background thread brings. If that takes long, this thread drives as soon as it is
     /// alone, so that it is woken by the nodes themselves.
-    fn wait(&self, ticket: &Ticket) -> Outcome {
+    fn wait(&'static self, ticket: &Ticket) -> Outcome {
         for tries in 0..TRIES_TO_TAKE_OVER {
             if let Some(outcome) = ticket.wait_for(SLEEPS_FOR * (1 << tries)) {
                 return outcome;
@@ -373,8 +289,8 @@ impl Runtime {
             if let Some(outcome) = ticket.wait_for(TAKES_OVER_AFTER) {
                 return outcome;
             }
-            if self.take_wheel()
-                && let Some(outcome) = self.at_wheel(ticket, || self.stay(ticket))
+            if let Some(seat) = self.lead()
+                && let Some(outcome) = self.in_seat(seat, ticket, |seat| self.stay(seat, ticket))
             {
                 return outcome;
             }
@@ -383,14 +299,13 @@ impl Runtime {
     }
 
     /// Asks the background thread to stand by, if nothing is under way but what this thread waits for.
-    fn has_thread_stand_by(&self) -> bool {
+    fn has_thread_stand_by(&'static self) -> bool {
         let mut mailbox = lock(&self.mailbox);
-        let alone = mailbox.driver == Driver::Waiting
-            && mailbox.requests.is_empty()
-            && self.awaited.get() == 1;
+        let alone =
+            mailbox.driving.is_waiting() && mailbox.requests.is_empty() && self.awaited.get() == 1;
         if alone {
-            mailbox.release = Release::AtOnce;
-            self.call_driver(mailbox);
+            let call = mailbox.driving.ask_to_stand_by();
+            self.carry_out(call, mailbox);
         }
         alone
     }
@@ -398,152 +313,255 @@ impl Runtime {
     // ---- a caller that drives ----
 
     /// Makes this thread the driver, if there is none.
-    fn take_wheel(&self) -> bool {
-        let mut mailbox = lock(&self.mailbox);
-        if mailbox.driver != Driver::None || mailbox.recall {
-            return false;
+    fn lead(&self) -> Option<Seat> {
+        if !self.vacant.load(Ordering::Relaxed) {
+            return None;
         }
-        mailbox.driver = Driver::Busy;
-        mailbox.driven += 1;
-        true
+        let signals = BlockedSignals::new();
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.poller.as_ref()?;
+        let term = mailbox.driving.lead()?;
+        let poller = mailbox.poller.take()?;
+        self.note_vacancy(&mailbox);
+        Some(Seat {
+            term,
+            poller,
+            signals: Some(signals),
+        })
     }
 
-    /// Drives, and leaves the wheel when `drive` does. Gives the outcome, if it came meanwhile.
-    fn at_wheel(
+    /// Drives, and leaves when `drive` does. Gives the outcome, if it came meanwhile.
+    fn in_seat(
         &self,
+        mut seat: Seat,
         ticket: &Ticket,
-        drive: impl FnOnce() -> (Option<Outcome>, u64),
+        drive: impl FnOnce(&mut Seat) -> (Option<Outcome>, u64),
     ) -> Option<Outcome> {
-        let Ok((outcome, company)) = catch_unwind(AssertUnwindSafe(drive)) else {
-            lock(self.core()).fail_everything();
-            self.leave_wheel(true);
+        let Ok((outcome, company)) = catch_unwind(AssertUnwindSafe(|| drive(&mut seat))) else {
+            self.core().lock().fail_everything();
+            self.leave(seat, true);
             let error = Error::new(Status::Internal, Status::Internal.message());
             return Some(ticket.take().unwrap_or(Outcome::Failed(error)));
         };
-        self.leave_wheel(company > 0);
+        self.leave(seat, company > 0);
         outcome
     }
 
     /// The outcome, if it came soon enough, and how many others wait for theirs.
-    fn drive(&self, operation: Operation, ticket: &Ticket) -> (Option<Outcome>, u64) {
+    fn drive(
+        &self,
+        seat: &mut Seat,
+        operation: Operation,
+        ticket: &Ticket,
+    ) -> (Option<Outcome>, u64) {
         let until = clock::now() + CALLER_DRIVES_FOR;
-        let mut poller = lock(&self.poller);
-        lock(self.core()).submit(Box::new(operation));
-        self.turns(&mut poller, until, ticket, || clock::now() < until)
+        self.core().lock().submit(Box::new(operation));
+        self.turns(seat, until, ticket, || clock::now() < until)
     }
 
     /// The outcome, if it came before there was company, and how many others wait for theirs.
-    fn stay(&self, ticket: &Ticket) -> (Option<Outcome>, u64) {
-        lock(&self.mailbox).stays = true;
-        let mut poller = lock(&self.poller);
-        self.turns(&mut poller, Nanos::MAX, ticket, || self.awaited.get() <= 1)
+    fn stay(&self, seat: &mut Seat, ticket: &Ticket) -> (Option<Outcome>, u64) {
+        lock(&self.mailbox).driving.stay(seat.term);
+        self.turns(seat, Nanos::MAX, ticket, || self.awaited.get() <= 1)
     }
 
     /// Turns until the ticket's outcome is there, and while `goes_on`.
     fn turns(
         &self,
-        poller: &mut Poller,
+        seat: &mut Seat,
         until: Nanos,
         ticket: &Ticket,
         goes_on: impl Fn() -> bool,
     ) -> (Option<Outcome>, u64) {
         let mut outcome = ticket.take();
         while outcome.is_none() && goes_on() {
-            self.turn(poller, until, Some(ticket));
+            if let Err(Deposed) = self.turn(seat, until, Some(ticket)) {
+                return (ticket.take(), 0);
+            }
             outcome = ticket.take();
         }
-        (outcome, lock(self.core()).settle())
+        let company = self.core().lock().settle();
+        // What settling has brought.
+        (outcome.or_else(|| ticket.take()), company)
     }
 
-    fn leave_wheel(&self, company: bool) {
+    fn leave(&self, seat: Seat, company: bool) {
         let mut mailbox = lock(&self.mailbox);
-        mailbox.driver = Driver::None;
-        // The background thread does not look after one who stays.
-        let stayed = std::mem::take(&mut mailbox.stays);
-        if company || stayed || !mailbox.requests.is_empty() {
-            mailbox.lonely_calls = 0;
-            self.recall(mailbox);
+        let company = company || !mailbox.requests.is_empty();
+        let left = mailbox.driving.leave(seat.term, company);
+        if left.is_some() {
+            mailbox.poller = Some(seat.poller);
+        }
+        self.note_vacancy(&mailbox);
+        drop(mailbox);
+        if left == Some(true) {
+            self.stand_by_over.notify_one();
         }
     }
 
     // ---- the background thread ----
 
-    fn drive_for_ever(&self) {
+    /// Ends only if another thread has taken its place.
+    fn drive_for_ever(&'static self, mut seat: Seat) {
         loop {
             let turns = catch_unwind(AssertUnwindSafe(|| {
-                let mut poller = lock(&self.poller);
-                while !self.may_stand_by() {
-                    self.turn(&mut poller, Nanos::MAX, None);
+                while !self.may_stand_by(seat.term) {
+                    self.turn(&mut seat, Nanos::MAX, None)?;
                 }
+                Ok(())
             }));
             match turns {
-                Ok(()) => self.stand_by(),
+                Ok(Ok(())) => seat = self.stand_by(seat),
+                Ok(Err(Deposed)) => return,
                 Err(_) => {
                     log::write(Level::Error, || {
                         "a defect in libredlock stopped the I/O thread for a moment".to_owned()
                     });
-                    lock(self.core()).fail_everything();
+                    self.core().lock().fail_everything();
                 }
             }
         }
     }
 
     /// Leaves the engine to the callers, if they come one at a time and nothing is under way, or to one who waits alone.
-    fn may_stand_by(&self) -> bool {
+    fn may_stand_by(&self, term: Term) -> bool {
         let mut mailbox = lock(&self.mailbox);
-        let most = match mailbox.release {
-            Release::No => return false,
-            Release::WhenIdle => 0,
-            Release::AtOnce => 1,
-        };
-        if self.awaited.get() > most || !mailbox.requests.is_empty() {
-            if mailbox.release == Release::AtOnce {
-                mailbox.release = Release::No;
-            }
-            return false;
-        }
-        mailbox.release = Release::No;
-        mailbox.recall = false;
-        mailbox.driver = Driver::None;
-        true
+        let requests = !mailbox.requests.is_empty();
+        mailbox.driving.stand_by(term, self.awaited.get(), requests)
     }
 
-    /// Waits until it is called, or until no caller has driven for a while; then it drives again.
-    fn stand_by(&self) {
+    /// Waits until it is called, until no caller has driven for a while, or until one that drives is late; then it drives
+    /// again.
+    fn stand_by(&self, seat: Seat) -> Seat {
         let mut mailbox = lock(&self.mailbox);
-        let mut driven = mailbox.driven;
+        mailbox.poller = Some(seat.poller);
+        self.note_vacancy(&mailbox);
         loop {
-            let looks_after = if mailbox.stays {
-                Duration::MAX
-            } else {
-                STANDBY
+            let now = clock::now();
+            let asleep = match mailbox.driving.look(now) {
+                Look::Drive(term) => {
+                    self.note_vacancy(&mailbox);
+                    return Seat {
+                        term,
+                        poller: mailbox.poller.take().expect("there while nobody drives"),
+                        signals: None,
+                    };
+                }
+                Look::Late => match self.depose(mailbox) {
+                    Ok(seat) => return seat,
+                    Err(guard) => {
+                        mailbox = guard;
+                        NO_DESCRIPTORS
+                    }
+                },
+                Look::Sleep(Nanos::MAX) => Duration::MAX,
+                Look::Sleep(until) => Duration::from_nanos(until.saturating_sub(now)),
             };
-            let waited = self.stand_by_over.wait_timeout(mailbox, looks_after);
-            let (guard, timeout) = waited.unwrap_or_else(|e| e.into_inner());
-            mailbox = guard;
-            let deserted = timeout.timed_out() && driven == mailbox.driven;
-            driven = mailbox.driven;
-            if mailbox.driver == Driver::None && (mailbox.recall || deserted) {
-                mailbox.driver = Driver::Busy;
-                mailbox.recall = false;
-                mailbox.lonely_calls = 0;
-                return;
-            }
+            let waited = self.stand_by_over.wait_timeout(mailbox, asleep);
+            mailbox = waited.unwrap_or_else(|e| e.into_inner()).0;
+        }
+    }
+
+    /// Begins a new term with a new poller, because the driver does not come back from its wait. That one finds out when
+    /// it does; until then nobody touches the poller that it waits with.
+    fn depose<'a>(
+        &self,
+        mut mailbox: MutexGuard<'a, Mailbox>,
+    ) -> std::result::Result<Seat, MutexGuard<'a, Mailbox>> {
+        let Ok((poller, registry)) = new_poller() else {
+            return Err(mailbox);
+        };
+        let term = mailbox.driving.depose();
+        mailbox.waker = poller.waker();
+        self.note_vacancy(&mailbox);
+        drop(mailbox);
+        self.core().lock().watch_by(registry);
+        Ok(Seat {
+            term,
+            poller,
+            signals: None,
+        })
+    }
+
+    /// The application has closed the descriptor that the driver is woken by, and the driver sleeps on.
+    fn waker_is_lost(&'static self, waker: &Arc<Waker>, error: &io::Error) {
+        let mailbox = lock(&self.mailbox);
+        if !Arc::ptr_eq(&mailbox.waker, waker) {
+            return;
+        }
+        log::write(Level::Error, || {
+            format!("the library's descriptors were closed by this program: {error}")
+        });
+        if mailbox.driving.stands_by() {
+            drop(mailbox);
+            return self.stand_by_over.notify_one();
+        }
+        if let Ok(seat) = self.depose(mailbox) {
+            // Without a thread the next one who has a request tries again.
+            let _ = self.start_thread(seat);
         }
     }
 
     // ---- for the driver ----
 
     /// One turn of the engine, with a wait for sockets at most until `until`. During the wait others may enter the core.
-    /// A caller who drives does not wait when its own outcome is there: others' requests can bring it, a close for one.
-    fn turn(&self, poller: &mut Poller, until: Nanos, own: Option<&Ticket>) {
-        let mut patience = lock(self.core()).prepare(until);
+    fn turn(
+        &self,
+        seat: &mut Seat,
+        until: Nanos,
+        own: Option<&Ticket>,
+    ) -> std::result::Result<(), Deposed> {
+        let mut patience = self.core().lock().prepare(until);
+        // Others' requests can bring it, a close for one.
         if own.is_some_and(Ticket::has_outcome) {
+            return Ok(());
+        }
+        let waits = self.begin_wait(seat.term, patience)?;
+        if !waits {
             patience = Patience::NONE;
         }
-        let (polled, looked_at) = poller.wait(patience);
-        self.has_waited();
-        lock(self.core()).react(polled, &poller.events, looked_at);
+        let (polled, looked_at) = seat.poller.wait(patience, seat.signals.as_ref());
+        if waits && !lock(&self.mailbox).driving.resume(seat.term) {
+            return Err(Deposed);
+        }
+        match polled {
+            // A signal ended the wait, a SIGCONT for one; what has come in meanwhile was not looked at.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.renew_poller(seat, &error),
+            Ok(()) => self.core().lock().react(&seat.poller.events, looked_at),
+        }
+        Ok(())
+    }
+
+    /// From here on requests come with a wake-up. False if some are there already.
+    fn begin_wait(&self, term: Term, patience: Patience) -> std::result::Result<bool, Deposed> {
+        let mut mailbox = lock(&self.mailbox);
+        let requests = !mailbox.requests.is_empty();
+        let wait = Wait {
+            until: patience.until,
+            keep_due: patience.keep_due,
+        };
+        match mailbox.driving.wait(term, wait, requests) {
+            Pause::Deposed => Err(Deposed),
+            Pause::LookOnly => Ok(false),
+            Pause::Wait => Ok(true),
+            Pause::WaitAndWakeBackground => {
+                drop(mailbox);
+                self.stand_by_over.notify_one();
+                Ok(true)
+            }
+        }
+    }
+
+    /// Waiting has failed, which it does only if the application has closed the library's descriptors.
+    fn renew_poller(&self, seat: &mut Seat, error: &io::Error) {
+        log::write(Level::Error, || format!("waiting for sockets: {error}"));
+        let Ok((poller, registry)) = new_poller() else {
+            return thread::sleep(NO_DESCRIPTORS);
+        };
+        lock(&self.mailbox).waker = poller.waker();
+        seat.poller = poller;
+        self.core().lock().watch_by(registry);
     }
 
     /// Moves what has come in to `requests`.
@@ -554,18 +572,10 @@ impl Runtime {
         }
         std::mem::swap(&mut lock(&self.mailbox).requests, requests);
     }
+}
 
-    /// From here on requests come with a wake-up. False if some are there already.
-    pub(crate) fn about_to_wait(&self) -> bool {
-        let mut mailbox = lock(&self.mailbox);
-        let nothing_new = mailbox.requests.is_empty();
-        if nothing_new {
-            mailbox.driver = Driver::Waiting;
-        }
-        nothing_new
-    }
-
-    pub(crate) fn has_waited(&self) {
-        lock(&self.mailbox).driver = Driver::Busy;
-    }
+fn new_poller() -> io::Result<(Box<Poller>, Ours<Registry>)> {
+    let poller = Box::new(Poller::new()?);
+    let registry = poller.registry()?;
+    Ok((poller, registry))
 }

@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::core::Request;
+use super::delivery::Unlocked;
 use super::grant::Held;
 use super::nodes::{NodeHealth, NodeSet};
 use super::queue::{EventKind, QueueState};
@@ -138,8 +139,8 @@ impl Ticket {
         matches!(self.sink, Sink::Caller(_) | Sink::Queue { .. })
     }
 
-    /// Delivers the outcome. Called once.
-    pub(crate) fn complete(&self, outcome: Outcome) {
+    /// Delivers the outcome. Called once, and never under the engine's mutex.
+    pub(super) fn complete(&self, outcome: Outcome, _: &Unlocked) {
         match &self.sink {
             Sink::Caller(slot) => slot.put(outcome),
             Sink::Queue { queue, id, kind } => queue.complete(*id, *kind, outcome),

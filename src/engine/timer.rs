@@ -31,29 +31,56 @@ pub(crate) enum Timer {
 
 /// The timers that are set.
 #[derive(Default)]
-pub(crate) struct Timers(BinaryHeap<Reverse<(Nanos, Timer)>>);
+pub(crate) struct Timers {
+    all_others: Heap,
+    /// Those of kept locks: when the next one is due is asked for in every turn.
+    keep_alive: Heap,
+}
+
+type Heap = BinaryHeap<Reverse<(Nanos, Timer)>>;
 
 impl Timers {
     pub(crate) fn set(&mut self, at: Nanos, timer: Timer) {
-        self.0.push(Reverse((at, timer)));
+        let heap = match timer {
+            Timer::KeepAlive { .. } => &mut self.keep_alive,
+            _ => &mut self.all_others,
+        };
+        heap.push(Reverse((at, timer)));
     }
 
     /// The next one that is due at `now`.
     pub(crate) fn pop_due(&mut self, now: Nanos) -> Option<Timer> {
-        match self.0.peek() {
-            Some(Reverse((at, _))) if *at <= now => self.0.pop().map(|Reverse((_, timer))| timer),
+        let others_at = first(&self.all_others).unwrap_or(Nanos::MAX);
+        let heap = match self.next_keep_alive() {
+            Some(at) if at < others_at => &mut self.keep_alive,
+            _ => &mut self.all_others,
+        };
+        match first(heap) {
+            Some(at) if at <= now => heap.pop().map(|Reverse((_, timer))| timer),
             _ => None,
         }
     }
 
     /// When the first timer is due for which `matters` holds; those before it are forgotten.
     pub(crate) fn next(&mut self, matters: impl Fn(&Timer) -> bool) -> Option<Nanos> {
-        while let Some(Reverse((at, timer))) = self.0.peek() {
-            if matters(timer) {
-                return Some(*at);
-            }
-            self.0.pop();
+        while let Some(Reverse((_, timer))) = self.all_others.peek()
+            && !matters(timer)
+        {
+            self.all_others.pop();
         }
-        None
+        let others_at = first(&self.all_others);
+        [others_at, self.next_keep_alive()]
+            .into_iter()
+            .flatten()
+            .min()
     }
+
+    /// When the first timer of a kept lock is due.
+    pub(crate) fn next_keep_alive(&self) -> Option<Nanos> {
+        first(&self.keep_alive)
+    }
+}
+
+fn first(heap: &Heap) -> Option<Nanos> {
+    heap.peek().map(|Reverse((at, _))| *at)
 }

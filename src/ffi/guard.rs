@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::error::{self, redlock_error};
 use super::status::{REDLOCK_OK, redlock_status};
+use crate::defect::said;
 use crate::{Error, Result, Status};
 
 /// Runs the body of a function that can fail; a failure, or a panic, becomes the status and, when `err` is not NULL, `*err`.
@@ -38,17 +39,13 @@ fn contained<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 fn defect(payload: Box<dyn Any + Send>) -> Error {
-    let said = payload
-        .downcast_ref::<&str>()
-        .map(|text| text.to_string())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
+    let message = format!(
+        "a defect of libredlock, please report it: {}",
+        said(&*payload)
+    );
     // A payload's own drop may panic; it is not worth an abort.
     std::mem::forget(payload);
-    Error::new(
-        Status::Internal,
-        format!("a defect of libredlock, please report it: {said}"),
-    )
+    Error::new(Status::Internal, message)
 }
 
 #[cfg(test)]

@@ -137,6 +137,16 @@ impl Dial {
         is_new.then(|| stream.fd())
     }
 
+    /// The stream that is being set up, if there is one yet.
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        match &self.stage {
+            Stage::Connecting(stream, _)
+            | Stage::Securing(stream)
+            | Stage::SettingUp(stream, _) => Some(stream),
+            _ => None,
+        }
+    }
+
     /// When to call [`proceed`](Self::proceed) although nothing became ready.
     pub(crate) fn due(&self) -> Nanos {
         match &self.stage {

@@ -11,6 +11,7 @@ use rustls::ClientConnection;
 use socket2::{Domain, SockAddr, TcpKeepalive, Type};
 
 use super::address::Tls;
+use crate::descriptors::Ours;
 
 /// Idle time before the first keep-alive probe, the time between probes, and how many may stay unanswered: so that a
 /// connection that a firewall or a dead host forgot is noticed while nothing is being sent.
@@ -69,7 +70,7 @@ impl Stream {
     #[cfg(test)]
     pub(crate) fn of_pair(end: std::os::unix::net::UnixStream) -> io::Result<Stream> {
         end.set_nonblocking(true)?;
-        Ok(Stream::Plain(Socket(end.into())))
+        Ok(Stream::Plain(Socket(Ours::new(end.into()))))
     }
 
     /// Puts TLS on top of a fresh plain stream. Nothing is sent before the first `handshake`.
@@ -92,6 +93,11 @@ impl Stream {
     /// The descriptor, for readiness only; it stays the stream's.
     pub(crate) fn fd(&self) -> RawFd {
         self.socket().0.as_raw_fd()
+    }
+
+    /// Whether the descriptor is still the stream's: the application may have closed it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.socket().0.is_ours()
     }
 
     /// Reads what has arrived. `Ok(0)` is the end of the stream (also when TLS was cut off without a goodbye).
@@ -171,7 +177,7 @@ impl Stream {
 
 /// A non-blocking socket that never raises SIGPIPE.
 #[derive(Debug)]
-pub(crate) struct Socket(socket2::Socket);
+pub(crate) struct Socket(Ours<socket2::Socket>);
 
 /// A library must not end its host with a signal because a server went away.
 #[cfg(not(target_vendor = "apple"))]
@@ -187,7 +193,7 @@ impl Socket {
         socket.set_nonblocking(true)?;
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
-        Ok(Socket(socket))
+        Ok(Socket(Ours::new(socket)))
     }
 
     /// Connects, or begins to.
@@ -203,7 +209,7 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| (&self.0).read(buffer))
+        uninterrupted(|| (&*self.0).read(buffer))
     }
 }
 

@@ -454,7 +454,7 @@ impl Core {
             _ => None,
         };
         if let Some(ticket) = operation.ticket.take() {
-            ticket.complete(outcome);
+            self.deliveries.outcome(ticket, outcome);
         }
         if let Some(grant) = extended {
             self.owner_has_extended(&grant);

@@ -106,7 +106,7 @@ impl Core {
             return;
         };
         if !grant.is_released() && grant.is_kept_by(kept.call) {
-            kept.notice.tell(error);
+            self.deliveries.loss(kept.notice, error);
         }
     }
 }

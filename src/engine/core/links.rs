@@ -28,7 +28,7 @@ impl Core {
     /// reached, or has failed to be: newcomers would take one that is left out for a restarted one.
     pub(super) fn vouch(&mut self, place: usize, ticket: Arc<Ticket>) {
         let Some(set) = self.sets[place].as_mut() else {
-            return ticket.complete(Outcome::Vouched(0));
+            return self.deliveries.outcome(ticket, Outcome::Vouched(0));
         };
         set.vouching.push(ticket);
         match set.shared.upgrade() {
@@ -50,7 +50,7 @@ impl Core {
             .filter(|index| self.keep_witness((place, *index)))
             .count();
         for ticket in tickets {
-            ticket.complete(Outcome::Vouched(count));
+            self.deliveries.outcome(ticket, Outcome::Vouched(count));
         }
         self.resume_waiting(place);
     }
@@ -62,7 +62,7 @@ impl Core {
         };
         for ticket in std::mem::take(&mut set.vouching) {
             let error = Error::new(Status::Closed, "the factory was closed");
-            ticket.complete(Outcome::Failed(error));
+            self.deliveries.outcome(ticket, Outcome::Failed(error));
         }
     }
 
@@ -170,6 +170,15 @@ impl Core {
             }
             Ok(Some(established)) => self.dialled(at, Ok(established)),
             Err(error) => self.dialled(at, Err(error)),
+        }
+    }
+
+    /// The way to a node is broken, whether it is connected or on its way to be.
+    pub(super) fn break_off(&mut self, at: NodePlace, reason: &str, status: Status) {
+        match self.node(at).map(|node| &node.link) {
+            Some(Link::Up(_)) => self.lose(at, reason, status),
+            Some(Link::Connecting(_)) => self.dialled(at, Err(SetupError::new(status, reason))),
+            Some(Link::Down) | None => {}
         }
     }
 

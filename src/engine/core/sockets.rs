@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -9,13 +10,13 @@ use mio::{Events, Interest, Registry, Token as PollToken};
 
 use super::{Core, NodePlace};
 use crate::clock::{self, MILLISECOND, Nanos};
+use crate::defect::said;
+use crate::descriptors::Ours;
 use crate::engine::nodes::{Link, Mark, Node};
 use crate::engine::operation::Phase;
-use crate::engine::poller::Patience;
-use crate::engine::runtime::WAKER;
+use crate::engine::poller::{Patience, WAKER};
 use crate::engine::timer::Timer;
 use crate::error::Status;
-use crate::log::{self, Level};
 use crate::logic::quorum::{MAX_NODES, NodeMask};
 use crate::node::command::{Answer, Form, Question};
 use crate::node::connection::{Asked, Connection};
@@ -31,25 +32,45 @@ const MOST_READ: usize = 256 * 1024;
 
 /// Of a node that refuses to write because it is none that may.
 const DEMOTED: &str = "the server has become a replica";
+/// How often it is made sure, before something is sent, that the application has not closed the descriptor, and opened
+/// a file of its own under its number.
+const CHECK_AFTER: Nanos = 100 * MILLISECOND;
+const TAKEN_AWAY: &str = "its descriptor was closed by this program";
 
 impl Core {
     pub(super) fn flush(&mut self) {
         let now = self.now;
+        let checks = self.checks_descriptors();
         // A connection that fails here may make others dirty (releases of what it leaves undecided).
         while let Some((place, index)) = self.dirty.pop() {
             let Some(node) = self.node((place, index)) else {
                 continue;
             };
             node.dirty = false;
+            if checks && is_taken_away(node) {
+                self.lose((place, index), TAKEN_AWAY, Status::Unreachable);
+                continue;
+            }
             if let Err(error) = send(node, now) {
                 self.lose((place, index), &error.to_string(), Status::Unreachable);
             }
         }
     }
 
+    /// Whether it is time to make sure of the descriptors of what is about to be flushed.
+    fn checks_descriptors(&mut self) -> bool {
+        let checks = self.now >= self.checked_at + CHECK_AFTER && !self.dirty.is_empty();
+        if checks {
+            self.checked_at = self.now;
+        }
+        checks
+    }
+
     /// As `flush`, but leaves connections that turn out to be lost to the driver, as losing one goes far: it logs, ends
     /// others' operations and starts threads. False if there are any.
     pub(super) fn flush_sound(&mut self) -> bool {
+        let checks = self.checks_descriptors();
+        let mut taken_away = false;
         let Core {
             dirty, sets, now, ..
         } = self;
@@ -58,10 +79,16 @@ impl Core {
             let Some(node) = set.and_then(|set| set.nodes.get_mut(index)) else {
                 return false;
             };
-            node.dirty = send(node, *now).is_err();
+            let is_gone = checks && is_taken_away(node);
+            taken_away |= is_gone;
+            node.dirty = is_gone || send(node, *now).is_err();
             node.dirty
         });
-        dirty.is_empty()
+        if taken_away {
+            // The driver makes sure again.
+            self.checked_at = 0;
+        }
+        self.dirty.is_empty()
     }
 
     /// How the driver may wait for sockets.
@@ -69,13 +96,14 @@ impl Core {
         if self.awaited > 1 {
             self.busy_poll.in_company();
         }
-        self.waits_until = match self.unread.is_empty() && self.runtime.about_to_wait() {
+        self.waits_until = match self.unread.is_empty() {
             true => self.asleep_until(until),
             false => 0,
         };
         Patience {
             busy_until: self.busy_poll.until().min(self.waits_until),
             until: self.waits_until,
+            keep_due: self.timers.next_keep_alive().unwrap_or(Nanos::MAX),
         }
     }
 
@@ -120,29 +148,54 @@ impl Core {
     }
 
     /// The second half of a turn: what the sockets have brought, when they were looked at.
-    pub(crate) fn react(&mut self, polled: io::Result<()>, events: &Events, looked_at: Nanos) {
-        match polled {
-            // A signal ended the wait, a SIGCONT for one; what has come in meanwhile was not looked at.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
-            Err(error) => log::write(Level::Error, || format!("waiting for sockets: {error}")),
-            Ok(()) => {
-                self.now = clock::now();
-                for at in std::mem::take(&mut self.unread) {
-                    self.receive(at, false);
-                }
-                for event in events {
-                    self.ready(event);
-                }
-            }
+    pub(crate) fn react(&mut self, events: &Events, looked_at: Nanos) {
+        self.now = clock::now();
+        for at in std::mem::take(&mut self.unread) {
+            self.contained(at, |core| core.receive(at, false));
+        }
+        for event in events.iter().filter(|event| event.token() != WAKER) {
+            let at = node_place(event.token());
+            self.contained(at, |core| core.ready(at, event));
         }
         self.looked_at = looked_at;
     }
 
-    fn ready(&mut self, event: &Event) {
-        if event.token() == WAKER {
+    /// Handles what a connection has brought. A defect in what that leads to ends this connection, and nothing else.
+    fn contained(&mut self, at: NodePlace, handle: impl FnOnce(&mut Core)) {
+        let Err(payload) = catch_unwind(AssertUnwindSafe(|| handle(self))) else {
             return;
+        };
+        let reason = format!(
+            "a defect of libredlock, please report it: {}",
+            said(&*payload)
+        );
+        // A payload's own drop may panic; it is not worth an abort.
+        std::mem::forget(payload);
+        self.break_off(at, &reason, Status::Internal);
+    }
+
+    /// Another poller has taken the former one's place: it watches all sockets. What they have brought since it was looked
+    /// for the last time, it reports at once.
+    pub(crate) fn watch_by(&mut self, registry: Ours<Registry>) {
+        self.registry = registry;
+        let mut lost = Vec::new();
+        for (place, set) in self.sets.iter().enumerate() {
+            for (index, node) in set.iter().flat_map(|set| &set.nodes).enumerate() {
+                let at = (place, index);
+                let watched = |stream: &Stream| {
+                    stream.is_ours() && watch(&self.registry, stream.fd(), at).is_ok()
+                };
+                if node.present_stream().is_some_and(|it| !watched(it)) {
+                    lost.push(at);
+                }
+            }
         }
-        let at = node_place(event.token());
+        for at in lost {
+            self.break_off(at, TAKEN_AWAY, Status::Unreachable);
+        }
+    }
+
+    fn ready(&mut self, at: NodePlace, event: &Event) {
         let now = self.now;
         let Some(node) = self.node(at) else {
             return;
@@ -174,6 +227,8 @@ impl Core {
         let Some(node) = self.node(at) else {
             return;
         };
+        #[cfg(test)]
+        super::defects::strike(node.connection().and_then(|it| it.server.run_id.as_deref()));
         let result = match node.session() {
             Some((connection, stream)) => read(
                 connection,
@@ -365,6 +420,11 @@ fn read(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether the application has closed the node's descriptor.
+fn is_taken_away(node: &Node) -> bool {
+    node.stream.as_ref().is_some_and(|stream| !stream.is_ours())
 }
 
 /// Hands to a node's socket what it has room for. What is left goes when the socket becomes writable.

@@ -1,0 +1,103 @@
+//! Tests of what a defect of this library does: here the handling of one server's bytes panics.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use testkit::{Cluster, Server};
+
+use crate::{Error, Factory, Options, Status, Wait};
+
+/// The run ids of the servers whose bytes are not borne, and how often that was so.
+static STRUCK: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+
+/// Called before a connection's bytes are handled.
+pub(super) fn strike(run_id: Option<&str>) {
+    let mut struck = STRUCK.lock().unwrap();
+    let count = run_id.and_then(|run_id| struck.get_mut(run_id));
+    let is_struck = count.map(|count| *count += 1).is_some();
+    drop(struck);
+    if is_struck {
+        panic!("a test's defect");
+    }
+}
+
+fn begin_striking(server: &Server) {
+    STRUCK.lock().unwrap().insert(server.info("run_id"), 0);
+}
+
+/// Gives how often it was struck.
+fn stop_striking(server: &Server) -> usize {
+    let count = STRUCK.lock().unwrap().remove(&server.info("run_id"));
+    count.expect("it was begun")
+}
+
+fn patient() -> Options {
+    let mut options = Options::new();
+    options.set("node_timeout_ms", "10000").unwrap();
+    options.set("restart_guard", "off").unwrap();
+    options
+}
+
+fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    testkit::wait_until(Duration::from_secs(60), what, condition);
+}
+
+fn factory(cluster: &Cluster) -> Factory {
+    let factory = Factory::with_options(&cluster.urls(), &patient()).unwrap();
+    eventually("all to be connected", || nodes(&factory) == [Status::Ok; 3]);
+    factory
+}
+
+fn nodes(factory: &Factory) -> Vec<Status> {
+    let nodes = factory.check().unwrap();
+    nodes.iter().map(|node| node.report.status).collect()
+}
+
+fn takes(factory: &Factory, resource: &str) -> Result<(), Error> {
+    let wait = Wait::For(Duration::from_secs(30));
+    factory
+        .acquire(resource, Duration::from_secs(100), wait)?
+        .release()
+}
+
+#[test]
+fn a_defect_in_one_connection_ends_that_connection_and_nothing_else() {
+    let (struck, spared) = (Cluster::start(3), Cluster::start(3));
+    let (factory, other) = (factory(&struck), factory(&spared));
+    let held = other
+        .acquire("held", Duration::from_secs(100), Wait::No)
+        .unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| other.acquire("held", Duration::from_secs(100), Wait::Forever));
+        begin_striking(&struck[1]);
+        // The other two are a quorum: no operation fails, in the very turn in which the third is lost neither.
+        for round in 0..20 {
+            takes(&factory, &format!("r{round}")).unwrap();
+            takes(&other, "other").unwrap();
+        }
+        assert!(
+            !waiter.is_finished(),
+            "an operation of other nodes was ended"
+        );
+        assert!(stop_striking(&struck[1]) > 0, "it was not struck");
+        eventually("the node to be back", || nodes(&factory) == [Status::Ok; 3]);
+        held.release().unwrap();
+        waiter.join().unwrap().unwrap().release().unwrap();
+    });
+}
+
+/// A connection that is lost is made anew after a rest; it does not panic again and again in between.
+#[test]
+fn a_defect_that_stays_does_not_make_a_loop() {
+    let cluster = Cluster::start(1);
+    let factory = Factory::with_options(&cluster.urls(), &patient()).unwrap();
+    eventually("it to be connected", || nodes(&factory) == [Status::Ok]);
+    begin_striking(&cluster[0]);
+    let error = factory
+        .acquire("r", Duration::from_secs(100), Wait::No)
+        .unwrap_err();
+    assert_eq!(error.status(), Status::NoQuorum, "{error:?}");
+    assert_eq!(stop_striking(&cluster[0]), 1, "one answer, one panic");
+    eventually("it to be back", || takes(&factory, "r").is_ok());
+}
