@@ -40,7 +40,7 @@
  *
  * THREADS. Every function may be called from any thread, also on the same handle at the same time, also while another thread frees
  * that handle. Only the strings of a handle must not be used after it was freed. All factories of a process share one I/O thread,
- * which is started when the first one is made. No callback is ever called but that of the log.
+ * which is started when the first one is made. No callback is ever called but that of the log, on a thread of its own.
  *
  * BLOCKING. A function blocks only where its description says so, and never longer than it says. To wait for many operations at
  * once, submit them to a redlock_queue and wait for its file descriptor or in redlock_queue_next().
@@ -56,7 +56,13 @@
  * FORK. A child process can use its parent's factories and options: the factories open connections of their own. Locks, holders
  * and queues stay with the parent: in the child they answer REDLOCK_ERR_FORKED, and to free them there releases nothing.
  *
- * SIGNALS. The library installs no signal handlers, and never causes SIGPIPE. Its thread blocks all signals.
+ * SIGNALS. The library installs no signal handlers, and never causes SIGPIPE. Its threads block all signals. A call may block
+ * them too, for some microseconds at a time, and takes them while it waits. No function may be called in a signal handler. A handler
+ * that interrupts a call may take its time, which holds up that call only; it must not leave the call by siglongjmp() or an
+ * exception: what the call had made would be lost, but other threads go on.
+ *
+ * CANCELLATION. pthread_cancel() takes effect after a call, not within it; a call that waits is ended by redlock_cancel() or
+ * redlock_factory_free(). A thread must not call the library with the cancel type PTHREAD_CANCEL_ASYNCHRONOUS.
  *
  * TERMINATION. Nothing has to be freed before a process ends; locks that are held then stay held until their TTL ends. To give
  * them back, release them, or free them and then the factory, which waits for such releases. The library is never unloaded,
@@ -242,8 +248,9 @@ typedef struct redlock_event {
  * Receives a message of the log: its level, one line of text that lives until the function returns, and the pointer that was
  * given to redlock_log_set().
  *
- * It is called from the library's own threads and from those that call the library, several at once; it must not call the
- * library, throw an exception or longjmp, and should return soon.
+ * It is called on a thread of the library's own, with one message after the other in the order in which they were written, and with
+ * all signals blocked. It may block, and call the library: nothing waits for it. When it is so slow that 1,024 messages wait, later
+ * ones are dropped and counted. It must not throw an exception, longjmp or fork.
  */
 typedef void (*redlock_log_callback)(int32_t level,
                                      const char *message,
@@ -1117,7 +1124,7 @@ void redlock_free_at_thread_end(void);
  * Sets the function that receives the log, for the whole process. Without one the library is silent.
  *
  * Does not block; any thread. A call of the function set before may still be running in another thread, or about to begin, when
- * this returns: what `user_data` points to has to outlive that.
+ * this returns: what `user_data` points to has to outlive that. Messages that were written before, and wait, go to the new one.
  *
  * @param callback the function; NULL silences the library
  * @param level the least important level to report: `REDLOCK_LOG_ERROR` to `REDLOCK_LOG_DEBUG`

@@ -21,15 +21,16 @@ pub const REDLOCK_LOG_DEBUG: i32 = 4;
 /// Receives a message of the log: its level, one line of text that lives until the function returns, and the pointer that was
 /// given to redlock_log_set().
 ///
-/// It is called from the library's own threads and from those that call the library, several at once; it must not call the
-/// library, throw an exception or longjmp, and should return soon.
+/// It is called on a thread of the library's own, with one message after the other in the order in which they were written, and with
+/// all signals blocked. It may block, and call the library: nothing waits for it. When it is so slow that 1,024 messages wait, later
+/// ones are dropped and counted. It must not throw an exception, longjmp or fork.
 pub type redlock_log_callback =
     Option<unsafe extern "C" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
 
 /// Sets the function that receives the log, for the whole process. Without one the library is silent.
 ///
 /// Does not block; any thread. A call of the function set before may still be running in another thread, or about to begin, when
-/// this returns: what `user_data` points to has to outlive that.
+/// this returns: what `user_data` points to has to outlive that. Messages that were written before, and wait, go to the new one.
 ///
 /// @param callback the function; NULL silences the library
 /// @param level the least important level to report: `REDLOCK_LOG_ERROR` to `REDLOCK_LOG_DEBUG`
@@ -66,7 +67,7 @@ struct Listener {
     user_data: *mut c_void,
 }
 
-// The header asks for a callback that can be called from any thread, and several at once, with this pointer.
+// SAFETY: the header asks for a callback that can be called from any thread with this pointer.
 unsafe impl Send for Listener {}
 unsafe impl Sync for Listener {}
 
