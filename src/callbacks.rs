@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::mem;
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::engine::sync::{call_out, lock};
@@ -75,11 +75,26 @@ pub(crate) fn dropped_messages() -> u64 {
     mem::take(&mut lock(&callbacks().messages.queue).dropped)
 }
 
-/// Calls a function that may block. Does not wait for it.
+/// Calls a function that may block. Does not wait for it, unless the system refuses a thread, and there is none yet: then it is
+/// called here, so it must not be under a lock of the engine's.
 pub(crate) fn run(notice: impl FnOnce() + Send + 'static) {
+    run_later(notice);
     let lane = &callbacks().notices;
     let mut queue = lock(&lane.queue);
-    queue.jobs.push_back(Box::new(notice));
+    while queue.threads == 0
+        && let Some(job) = queue.jobs.pop_front()
+    {
+        drop(queue);
+        call_out(job);
+        queue = lock(&lane.queue);
+    }
+}
+
+/// The same, but if the system refuses a thread, it waits for the next one that is there.
+pub(crate) fn run_later(job: impl FnOnce() + Send + 'static) {
+    let lane = &callbacks().notices;
+    let mut queue = lock(&lane.queue);
+    queue.jobs.push_back(Box::new(job));
     lane.find_thread(queue);
 }
 
@@ -94,7 +109,7 @@ impl Lane {
     }
 
     /// Sees to it that the job which was just added has a thread, if there may be one more.
-    fn find_thread(&'static self, mut queue: std::sync::MutexGuard<'_, Queue>) {
+    fn find_thread(&'static self, mut queue: MutexGuard<'_, Queue>) {
         if queue.jobs.len() <= queue.idle {
             drop(queue);
             return self.more.notify_one();

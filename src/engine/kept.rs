@@ -46,7 +46,7 @@ impl Drop for OnLoss {
         if let Some(function) = self.function.take()
             && self.owns_something
         {
-            callbacks::run(move || drop(function));
+            callbacks::run_later(move || drop(function));
         }
     }
 }
