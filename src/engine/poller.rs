@@ -69,7 +69,8 @@ impl Poller {
     }
 
     /// Waits, and gives when the sockets were looked at: before the look or the wait that found something, for that may
-    /// have been long before this thread goes on. While it sleeps, this thread takes signals as it did before `blocked`.
+    /// have been long before this thread goes on. While it sleeps, this thread takes signals as it did before `blocked`, if
+    /// that is given.
     pub(super) fn wait(
         &mut self,
         patience: Patience,

@@ -9,7 +9,8 @@
 //! What is handed over still saves one of the two switches while it is alone: the thread that submits an operation sends
 //! its questions, beside a driver that waits for sockets, and the driver counts the answers.
 //!
-//! A driver holds no lock while it waits, and takes signals only then: whatever becomes of it there, another can drive.
+//! A driver holds no lock while it waits. A caller that drives takes no signals, or only while it waits, if that may take
+//! long: whatever becomes of it there, another can drive.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -520,7 +521,9 @@ impl Runtime {
         if !waits {
             patience = Patience::NONE;
         }
-        let (polled, looked_at) = seat.poller.wait(patience, seat.signals.as_ref());
+        // One who drives for some milliseconds takes its signals then.
+        let signals = seat.signals.as_ref().filter(|_| until == Nanos::MAX);
+        let (polled, looked_at) = seat.poller.wait(patience, signals);
         if waits && !lock(&self.mailbox).driving.resume(seat.term) {
             return Err(Deposed);
         }
