@@ -57,7 +57,7 @@
  * and queues stay with the parent: in the child they answer REDLOCK_ERR_FORKED, and to free them there releases nothing.
  *
  * SIGNALS. The library installs no signal handlers, and never causes SIGPIPE. Its threads block all signals. A call may block
- * them too, for some microseconds at a time, and takes them while it waits. No function may be called in a signal handler. A handler
+ * them too, for 5 ms at most, and takes them while it waits. No function may be called in a signal handler. A handler
  * that interrupts a call may take its time, which holds up that call only; it must not leave the call by siglongjmp() or an
  * exception: what the call had made would be lost, but other threads go on.
  *
