@@ -337,9 +337,17 @@ fn parse_urls<S: AsRef<str>>(urls: &[S], options: &Options) -> Result<Arc<[Arc<A
             "{count} nodes are too many; at most {MAX_NODES} are possible, and 5 are usual"
         )));
     }
+    let parse_nth = |(index, url): (usize, &S)| {
+        let which = match urls.len() {
+            1 => String::new(),
+            count => format!(" {} of {count}", index + 1),
+        };
+        address::parse_one_of(url.as_ref(), &which, &options.tls, options.protocol).map(Arc::new)
+    };
     let addresses: Vec<_> = urls
         .iter()
-        .map(|url| parse(url.as_ref()))
+        .enumerate()
+        .map(parse_nth)
         .collect::<Result<_>>()?;
     for (index, address) in addresses.iter().enumerate() {
         if let Some(twin) = addresses[..index].iter().find(|it| it.same_place(address)) {

@@ -8,6 +8,7 @@ use crate::engine::nodes::Settings;
 use crate::error::{Error, Result};
 use crate::logic::admission::RestartGuard;
 use crate::node::address::{Protocol, TlsFiles};
+use crate::node::text::quoted;
 
 /// One option, as the documentation shows it.
 #[derive(Clone, Copy, Debug)]
@@ -358,13 +359,15 @@ impl Options {
         let Some(row) = TABLE.iter().find(|row| row.info.name == name) else {
             let names: Vec<_> = TABLE.iter().map(|row| row.info.name).collect();
             return Err(Error::invalid(format!(
-                "there is no option {name:?}; the options are {}",
+                "there is no option {}; the options are {}",
+                quoted(name),
                 names.join(", ")
             )));
         };
         (row.set)(self, value).map_err(|_| {
             Error::invalid(format!(
-                "option {name} can't be {value:?}; allowed is: {}",
+                "option {name} can't be {}; allowed is: {}",
+                quoted(value),
                 row.info.values
             ))
         })

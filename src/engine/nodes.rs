@@ -25,6 +25,7 @@ use crate::node::dial::Dial;
 use crate::node::setup::Superseded;
 use crate::node::stream::Stream;
 use crate::node::target::Target;
+use crate::node::text::ServerText;
 use crate::token::Token;
 
 /// The bounds of a node timeout that follows from the TTL: 5 % of it, but at least 5 and at most 50 ms.
@@ -420,6 +421,7 @@ impl Node {
             Link::Up(connection) => Some(&connection.server),
             _ => None,
         };
+        let text = |text: &Option<ServerText>| text.as_deref().map(str::to_owned);
         NodeHealth {
             report: NodeReport {
                 address: self.address.display().to_owned(),
@@ -427,7 +429,7 @@ impl Node {
                 message,
             },
             version: server.map(|server| format!("{} {}", server.product, server.version)),
-            role: server.and_then(|server| server.role.clone()),
+            role: server.and_then(|server| text(&server.role)),
             uptime: server
                 .and_then(|server| server.uptime_s)
                 .map(Duration::from_secs),
@@ -436,7 +438,7 @@ impl Node {
                 .and_then(|_| self.admission.wait_ms(now))
                 .map(Duration::from_millis),
             persistence: server.map(|server| server.persistence()),
-            eviction_policy: server.and_then(|server| server.maxmemory_policy.clone()),
+            eviction_policy: server.and_then(|server| text(&server.maxmemory_policy)),
             round_trip: server.map(|server| server.round_trip),
         }
     }

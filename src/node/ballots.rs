@@ -7,7 +7,9 @@
 
 use super::command::{Answer, Scripts, Unrelated};
 use super::resp::{self, Reply};
+use super::secret::Secret;
 use super::target::Target;
+use super::text::ServerText;
 use crate::clock::{MILLISECOND, Nanos};
 use crate::logic::ballot::WINDOW;
 use crate::logic::quorum::Vote;
@@ -126,7 +128,12 @@ impl Ballots {
     }
 
     /// Takes the reply to a step. After that to the last one, [`verdict`](Self::verdict) tells.
-    pub(crate) fn take(&mut self, step: Step, reply: Reply<'_>) -> Result<(), Unrelated> {
+    pub(crate) fn take(
+        &mut self,
+        step: Step,
+        reply: Reply<'_>,
+        password: Option<&Secret>,
+    ) -> Result<(), Unrelated> {
         match (step, reply) {
             (Step::Remember, Reply::Integer(_) | Reply::Error(_))
             | (Step::Exist, Reply::Array(b":1\r\n")) => {}
@@ -138,20 +145,20 @@ impl Ballots {
             (Step::Time, Reply::Array(elements)) => {
                 self.node_time = resp::time(elements).ok_or(Unrelated)?;
             }
-            (Step::Accept(_), Reply::Error(text)) => self.accepted = Err(self.refused(text)),
-            (_, Reply::Error(text)) => self.accepted = Err(Answer::of_error(text)),
+            (Step::Accept(_), Reply::Error(text)) => {
+                self.accepted = Err(self.refused(text, password))
+            }
+            (_, Reply::Error(text)) => self.accepted = Err(Answer::of_error(text, password)),
             _ => return Err(Unrelated),
         }
         Ok(())
     }
 
     /// The node's error, and of which key it speaks: a user who may use the locks' keys may still lack this one.
-    fn refused(&self, text: &[u8]) -> Answer {
-        let (text, key) = (
-            String::from_utf8_lossy(text),
-            String::from_utf8_lossy(&self.key),
-        );
-        Answer::Error(format!("{text} (accepting the fence in the key \"{key}\")").into())
+    fn refused(&self, text: &[u8], password: Option<&Secret>) -> Answer {
+        let key = String::from_utf8_lossy(&self.key);
+        let remark = format!(" (accepting the fence in the key \"{key}\")");
+        Answer::Error(ServerText::new(text, password).followed_by(&remark))
     }
 
     /// What the replies say about one of the ballots that they were to.
@@ -183,7 +190,7 @@ mod tests {
             (Step::Exist, exist),
             (Step::Time, time),
         ] {
-            ballots.take(step, reply).unwrap();
+            ballots.take(step, reply, None).unwrap();
         }
         ballots
     }
@@ -204,7 +211,9 @@ mod tests {
         assert_eq!(ballots.verdict(NOW + 9), Answer::NeedsBallot(NOW + 10));
         // That does not stay so.
         let mut ballots = ballots;
-        ballots.take(Step::Accept(1), Reply::Integer(1)).unwrap();
+        ballots
+            .take(Step::Accept(1), Reply::Integer(1), None)
+            .unwrap();
         assert_eq!(ballots.verdict(NOW), Answer::Vote(Vote::Yes));
     }
 
@@ -233,12 +242,15 @@ mod tests {
         let steps = [Step::Accept(1), Step::Remember, Step::Exist, Step::Time];
         for step in steps {
             let mut ballots = Ballots::new(NOW);
-            assert_eq!(ballots.take(step, Reply::Nil), Err(Unrelated));
-            assert_eq!(ballots.take(step, Reply::Status(b"OK")), Err(Unrelated));
+            assert_eq!(ballots.take(step, Reply::Nil, None), Err(Unrelated));
+            assert_eq!(
+                ballots.take(step, Reply::Status(b"OK"), None),
+                Err(Unrelated)
+            );
         }
         let mut ballots = Ballots::new(NOW);
-        assert_eq!(ballots.take(Step::Time, KNOWN), Err(Unrelated));
-        assert_eq!(ballots.take(Step::Exist, TIME), Err(Unrelated));
+        assert_eq!(ballots.take(Step::Time, KNOWN, None), Err(Unrelated));
+        assert_eq!(ballots.take(Step::Exist, TIME, None), Err(Unrelated));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::ballots::REMINDER_MS;
 use super::resp::{self, Reply};
+use super::secret::Secret;
 use super::target::Target;
+use super::text::{RunId, ServerText};
 use crate::logic::quorum::Vote;
 
 /// A question about the resources of one lock.
@@ -47,8 +49,8 @@ pub(crate) enum Answer {
     NeedsBallot(u64),
     /// The script is not in the node's cache.
     NoScript,
-    /// The server's run id.
-    Boot(Box<str>),
+    /// The server's run id, if it told one.
+    Boot(Option<RunId>),
     /// Held by another; a look is worth while after so many ms. Not one of ours, perhaps, who would call.
     Held {
         look_after_ms: u64,
@@ -57,15 +59,15 @@ pub(crate) enum Answer {
     /// Done, and nothing to count.
     Done,
     /// An error in the server's words.
-    Error(Box<str>),
+    Error(ServerText),
 }
 
 impl Answer {
     /// What an error means to which nothing else is known.
-    pub(crate) fn of_error(text: &[u8]) -> Answer {
+    pub(crate) fn of_error(text: &[u8], password: Option<&Secret>) -> Answer {
         match text.starts_with(b"NOSCRIPT") {
             true => Answer::NoScript,
-            false => Answer::Error(String::from_utf8_lossy(text).into_owned().into()),
+            false => Answer::Error(ServerText::new(text, password)),
         }
     }
 }
@@ -269,18 +271,26 @@ impl Question {
         resp::write_command(out, &[b"SCRIPT", b"LOAD", script.text.as_bytes()]);
     }
 
-    /// What a reply to SET NX means, by which a lock was asked for.
-    pub(crate) fn answer_to_set(reply: Reply<'_>) -> Result<Answer, Unrelated> {
+    /// What a reply to SET NX means, by which a lock was asked for. The password is that of the connection, to be kept out of
+    /// errors.
+    pub(crate) fn answer_to_set(
+        reply: Reply<'_>,
+        password: Option<&Secret>,
+    ) -> Result<Answer, Unrelated> {
         match reply {
             Reply::Status(b"OK") => Ok(Answer::Vote(Vote::Yes)),
             Reply::Nil => Ok(Answer::Vote(Vote::No)),
-            Reply::Error(text) => Ok(Answer::of_error(text)),
+            Reply::Error(text) => Ok(Answer::of_error(text, password)),
             _ => Err(Unrelated),
         }
     }
 
     /// What a reply to this question means, if it was asked by anything else than SET NX.
-    pub(crate) fn answer(self, reply: Reply<'_>) -> Result<Answer, Unrelated> {
+    pub(crate) fn answer(
+        self,
+        reply: Reply<'_>,
+        password: Option<&Secret>,
+    ) -> Result<Answer, Unrelated> {
         use Question::*;
         Ok(match (self, reply) {
             (Acquire { .. } | AcquireAgain { .. }, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
@@ -302,11 +312,11 @@ impl Question {
             }
             (IsFree, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
             (IsFree, Reply::Integer(_)) => Answer::Vote(Vote::No),
-            (Identify, Reply::Bulk(info)) => Answer::Boot(run_id(info).into()),
+            (Identify, Reply::Bulk(info)) => Answer::Boot(run_id(info)),
             (KeepWitness | Learn { .. }, Reply::Bulk(_)) => Answer::Done,
             // The key is there, as some other library's hash or list: taken, and certainly not ours.
             (_, Reply::Error(text)) if is_wrong_type(text) => Answer::Vote(Vote::No),
-            (_, Reply::Error(text)) => Answer::of_error(text),
+            (_, Reply::Error(text)) => Answer::of_error(text, password),
             _ => return Err(Unrelated),
         })
     }
@@ -503,12 +513,11 @@ fn ballot_word(ballot: u64, digits: &mut [u8; 20]) -> &[u8] {
     }
 }
 
-/// The run id in the text of INFO; empty if there is none.
-fn run_id(info: &[u8]) -> &str {
-    let text = std::str::from_utf8(info).unwrap_or_default();
-    text.lines()
-        .find_map(|line| line.strip_prefix("run_id:"))
-        .map_or("", str::trim)
+/// The run id in the text of INFO.
+fn run_id(info: &[u8]) -> Option<RunId> {
+    let text = std::str::from_utf8(info).ok()?;
+    let id = text.lines().find_map(|line| line.strip_prefix("run_id:"))?;
+    RunId::new(id.trim().as_bytes())
 }
 
 /// Inside a script's error, 6.2 puts its own words before the code.
@@ -533,14 +542,17 @@ mod tests {
             Reply::Bulk(b"OK"),
             Reply::Nil,
         ] {
-            assert_eq!(ACQUIRE.answer(reply), Err(Unrelated));
+            assert_eq!(ACQUIRE.answer(reply, None), Err(Unrelated));
         }
-        assert_eq!(Question::Release.answer(Reply::Integer(2)), Err(Unrelated));
+        assert_eq!(
+            Question::Release.answer(Reply::Integer(2), None),
+            Err(Unrelated)
+        );
     }
 
     #[test]
     fn a_script_s_reply_is_none_to_set() {
-        let answer = Question::answer_to_set;
+        let answer = |reply| Question::answer_to_set(reply, None);
         assert_eq!(answer(Reply::Status(b"OK")), Ok(Answer::Vote(Vote::Yes)));
         assert_eq!(answer(Reply::Nil), Ok(Answer::Vote(Vote::No)));
         for reply in [
@@ -554,7 +566,7 @@ mod tests {
 
     #[test]
     fn an_acquire_is_granted_refused_or_asked_for_a_larger_ballot() {
-        let answer = |number| ACQUIRE.answer(Reply::Integer(number)).unwrap();
+        let answer = |number| ACQUIRE.answer(Reply::Integer(number), None).unwrap();
         assert_eq!(answer(0), Answer::Vote(Vote::Yes));
         assert_eq!(answer(9), Answer::NeedsBallot(9));
         for held in [-1, -2, -20_000] {
@@ -570,7 +582,7 @@ mod tests {
             b"ERR Error running script (call to f_1): @user_script:5: WRONGTYPE Operation against a key",
         );
         for reply in [direct, in_script] {
-            let answer = Question::Release.answer(reply);
+            let answer = Question::Release.answer(reply, None);
             assert_eq!(answer, Ok(Answer::Vote(Vote::No)));
         }
     }
@@ -594,7 +606,7 @@ mod tests {
     #[test]
     fn the_run_id_is_found_in_info() {
         let info = b"# Server\r\nredis_version:7.0.15\r\nrun_id:8c0e\r\ntcp_port:1\r\n";
-        let answer = Question::Identify.answer(Reply::Bulk(info));
-        assert_eq!(answer, Ok(Answer::Boot("8c0e".into())));
+        let answer = Question::Identify.answer(Reply::Bulk(info), None);
+        assert_eq!(answer, Ok(Answer::Boot(RunId::new(b"8c0e"))));
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use super::ballots::{Ballots, Step};
 use super::command::{Answer, Form, Question, Scripts, Unrelated};
 use super::resp::{self, Reply};
+use super::secret::Secret;
 use super::setup::ServerInfo;
 use super::target::Target;
 use super::wire::{Wire, WireError};
@@ -45,6 +46,8 @@ pub(crate) struct Connection<T> {
     wire: Wire,
     pub(crate) server: ServerInfo,
     scripts: Scripts,
+    /// What must not be shown of the server's words.
+    password: Option<Secret>,
     /// The ballots of locks that were packed since the last flush, and whether the node's time is to be asked for anyway.
     ballots: Ballots,
     steps: Vec<Step>,
@@ -62,6 +65,7 @@ impl<T: Copy> Connection<T> {
         wire: Wire,
         server: ServerInfo,
         scripts: Scripts,
+        password: Option<Secret>,
         now: Nanos,
     ) -> Connection<T> {
         let node_time = server.time_us.unwrap_or(0);
@@ -70,6 +74,7 @@ impl<T: Copy> Connection<T> {
             wire,
             server,
             scripts,
+            password,
             ballots: Ballots::new(node_time),
             steps: Vec::new(),
             time_is_old: false,
@@ -227,8 +232,10 @@ impl<T: Copy> Connection<T> {
             ballots,
             due,
             half_answered,
+            password,
             ..
         } = self;
+        let password = password.as_ref();
         while let Some(reply) = wire.next_reply()? {
             if let Reply::Push(elements) = reply {
                 if !server.resp3 {
@@ -242,13 +249,13 @@ impl<T: Copy> Connection<T> {
             };
             // It stays due unless the reply can belong to it.
             match next {
-                Due::Answer(asked) => answers.push((asked, answer(&asked, reply)?)),
-                Due::Set(asked) => answers.push((asked, Question::answer_to_set(reply)?)),
+                Due::Answer(asked) => answers.push((asked, answer(&asked, reply, password)?)),
+                Due::Set(asked) => answers.push((asked, Question::answer_to_set(reply, password)?)),
                 Due::Lock(asked) => {
-                    half_answered.push_back((asked, Question::answer_to_set(reply)?));
+                    half_answered.push_back((asked, Question::answer_to_set(reply, password)?));
                 }
                 Due::Ballots(step, _) => {
-                    ballots.take(step, reply)?;
+                    ballots.take(step, reply, password)?;
                     if step == Step::Time {
                         let locks = half_answered.drain(..);
                         answers.extend(locks.map(|lock| complete(lock, ballots)));
@@ -309,8 +316,12 @@ fn complete<T>((asked, lock): (Asked<T>, Answer), ballots: &Ballots) -> (Asked<T
 }
 
 /// The answer to a question that was not asked by SET.
-fn answer<T>(asked: &Asked<T>, reply: Reply<'_>) -> Result<Answer, Unrelated> {
-    match asked.question.answer(reply)? {
+fn answer<T>(
+    asked: &Asked<T>,
+    reply: Reply<'_>,
+    password: Option<&Secret>,
+) -> Result<Answer, Unrelated> {
+    match asked.question.answer(reply, password)? {
         // The script's text came with the question.
         Answer::NoScript if asked.form == Form::Whole => Err(Unrelated),
         answer => Ok(answer),

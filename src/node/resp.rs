@@ -439,6 +439,7 @@ mod tests {
     fn endless_replies_and_deep_nesting_are_refused() {
         assert_eq!(parse(b"$99999999999\r\n"), Err(Malformed));
         assert_eq!(parse(b"*-7\r\n"), Err(Malformed));
+        assert_eq!(parse(b"\r\n"), Err(Malformed));
         assert_eq!(parse(&b"*1\r\n".repeat(MAX_DEPTH + 1)), Err(Malformed));
         assert_eq!(parse(&vec![b'+'; MAX_REPLY + 1]), Err(Malformed));
     }

@@ -20,6 +20,7 @@ use redis::{Cmd, InfoDict, cmd};
 use super::address::{Address, Protocol};
 use super::command::{Scripts, Terms};
 use super::resp::{self, Reply};
+use super::text::{RunId, ServerText};
 use super::wire::{Wire, WireError};
 use crate::clock::Nanos;
 use crate::error::Status;
@@ -28,17 +29,26 @@ use crate::logic::ballot::ClockOffset;
 /// The most that a server may send during the set-up, in bytes: INFO has some ten thousand.
 pub(crate) const MAX_RECEIVED: usize = 1024 * 1024;
 
-/// The most of a server's words that is repeated, in characters.
-const LONGEST_WORDS: usize = 300;
-
-/// The longest run id; Redis' own have 40 characters.
-const LONGEST_RUN_ID: usize = 64;
-
 /// The key that permissions are tried on, behind the key prefix. Nobody has it.
 const PROBE_KEY: &str = "libredlock:probe";
 
 /// The first byte of a TLS alert.
 const TLS_ALERT: u8 = 0x15;
+
+/// What servers call their roles, how an append-only file is synced, and what is evicted: the words of Redis, which are no
+/// quotations of anything.
+const ROLES: [&str; 3] = ["master", "slave", "replica"];
+const SYNCS: [&str; 3] = ["always", "everysec", "no"];
+const POLICIES: [&str; 8] = [
+    "noeviction",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+];
 
 /// What a server said about itself. `None` is what it would not say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,11 +56,11 @@ pub(crate) struct ServerInfo {
     /// "Redis" or "Valkey".
     pub(crate) product: &'static str,
     /// The version of that product, empty if unknown.
-    pub(crate) version: String,
+    pub(crate) version: ServerText,
     /// Names this start of the server: another after every restart.
-    pub(crate) run_id: Option<String>,
+    pub(crate) run_id: Option<RunId>,
     /// "master"; a replica is never set up.
-    pub(crate) role: Option<String>,
+    pub(crate) role: Option<ServerText>,
     /// Seconds since the start, by the server's wall clock.
     pub(crate) uptime_s: Option<u64>,
     /// Always false: a server that is still loading is never set up.
@@ -58,19 +68,19 @@ pub(crate) struct ServerInfo {
     /// Whether there is an append-only file (INFO does not tell how often it is synced).
     pub(crate) aof_enabled: bool,
     /// What the server evicts when its memory is full.
-    pub(crate) maxmemory_policy: Option<String>,
+    pub(crate) maxmemory_policy: Option<ServerText>,
     /// The server's number for this connection; only together with the run id does it mean anything.
     pub(crate) client_id: Option<i64>,
     /// Whether the connection speaks RESP3.
     pub(crate) resp3: bool,
     /// Why INFO was refused.
-    pub(crate) info_error: Option<String>,
+    pub(crate) info_error: Option<ServerText>,
     /// Whether some client found this boot old enough to vote, or an operator vouched for it.
     pub(crate) witnessed: bool,
     /// How often the append-only file is synced, if the user may ask.
-    pub(crate) appendfsync: Option<String>,
+    pub(crate) appendfsync: Option<ServerText>,
     /// Why CLIENT KILL was refused, by which a connection that was given up is ended on the server.
-    pub(crate) kill_refused: Option<String>,
+    pub(crate) kill_refused: Option<ServerText>,
     /// The server's clock, in us since 1970, if the user may ask; and ours at that moment, which is half way between the
     /// question and its answer.
     pub(crate) time_us: Option<u64>,
@@ -117,7 +127,7 @@ impl ServerInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Superseded {
     /// The server's run id then.
-    pub(crate) run_id: String,
+    pub(crate) run_id: RunId,
     /// Its number for the connection.
     pub(crate) client_id: i64,
 }
@@ -240,7 +250,7 @@ struct Dialogue {
     /// When the present flight was packed.
     packed_at: Nanos,
     server: ServerInfo,
-    mode: Option<String>,
+    is_sentinel: bool,
     scripts: Option<Scripts>,
     /// The last reply, if it was an error: a server that hangs up has said why.
     last_refusal: Option<SetupError>,
@@ -273,7 +283,7 @@ impl Setup {
                     product: "Redis",
                     ..ServerInfo::default()
                 },
-                mode: None,
+                is_sentinel: false,
                 scripts: None,
                 last_refusal: None,
             },
@@ -344,12 +354,12 @@ impl Setup {
 
     fn done(&mut self) -> Progress {
         let dialogue = &mut self.dialogue;
-        let run_id = dialogue.server.run_id.clone().unwrap_or_default();
+        let run_id = dialogue.server.run_id.as_deref().unwrap_or_default();
         let terms = &dialogue.terms;
         let made = dialogue.scripts.take();
         Progress::Done(Box::new(Ready {
             wire: std::mem::take(&mut self.wire),
-            scripts: made.unwrap_or_else(|| Scripts::for_boot(&run_id, terms.clone())),
+            scripts: made.unwrap_or_else(|| Scripts::for_boot(run_id, terms.clone())),
             server: std::mem::take(&mut dialogue.server),
         }))
     }
@@ -487,7 +497,8 @@ impl Dialogue {
             Step::Witness => self.take_witness(reply),
             Step::AppendFsync => {
                 if let Reply::Map(pair) | Reply::Array(pair) = reply {
-                    self.server.appendfsync = resp::elements(pair).nth(1).and_then(text_of);
+                    let value = resp::elements(pair).nth(1).and_then(text_of);
+                    self.server.appendfsync = value.map(|text| self.word(text, &SYNCS));
                 }
                 Ok(())
             }
@@ -538,8 +549,8 @@ impl Dialogue {
             }
             Reply::Error(text) if !self.may_do_without_hello(text) => Err(self.server_error(text)),
             Reply::Error(text) if self.address.protocol == Protocol::Resp3 => {
-                let code = legible(&code_of(text));
-                let message = format!("RESP3 was asked for, but HELLO is refused ({code})");
+                let words = self.words(text);
+                let message = format!("RESP3 was asked for, but HELLO is refused: {words}");
                 Err(SetupError::new(Status::Server, message))
             }
             Reply::Error(_) => {
@@ -552,10 +563,10 @@ impl Dialogue {
 
     /// Whether AUTH may do what HELLO was refused for. Servers, users and proxies that have no HELLO say so in many ways.
     fn may_do_without_hello(&self, text: &[u8]) -> bool {
-        match code_of(text).as_str() {
-            "WRONGPASS" | "LOADING" | "MASTERDOWN" => false,
+        match code_of(text) {
+            b"WRONGPASS" | b"LOADING" | b"MASTERDOWN" => false,
             // Said by a proxy that has no HELLO, too.
-            "NOAUTH" => self.address.password.is_some(),
+            b"NOAUTH" => self.address.password.is_some(),
             _ => true,
         }
     }
@@ -565,11 +576,16 @@ impl Dialogue {
         while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
             let Reply::Bulk(key) = key else { continue };
             match key {
-                b"version" => self.server.version = text_of(value).unwrap_or_default(),
+                b"version" => {
+                    let version = text_of(value).map(|text| self.words(text));
+                    self.server.version = version.unwrap_or_default();
+                }
                 b"proto" => self.server.resp3 = value == Reply::Integer(3),
                 b"id" => self.server.client_id = integer_of(value),
-                b"mode" => self.mode = text_of(value),
-                b"role" => self.server.role = text_of(value),
+                b"mode" => self.is_sentinel = text_of(value) == Some(b"sentinel"),
+                b"role" => {
+                    self.server.role = text_of(value).map(|text| self.word(text, &ROLES));
+                }
                 _ => {}
             }
         }
@@ -596,8 +612,7 @@ impl Dialogue {
             Reply::Error(text) => self.server.info_error = Some(self.words(text)),
             Reply::Bulk(text) => {
                 let info = InfoDict::new(&String::from_utf8_lossy(text));
-                read_info(&info, &mut self.server);
-                self.mode = text_in(&info, "redis_mode").or(self.mode.take());
+                self.read_info(&info);
                 self.refuse_replica(&info)?;
             }
             _ => return Err(unexpected("INFO")),
@@ -610,7 +625,10 @@ impl Dialogue {
             return Ok(());
         }
         let master = match (text_in(info, "master_host"), info.get::<u16>("master_port")) {
-            (Some(host), Some(port)) => format!(" of {host}:{port}"),
+            (Some(host), Some(port)) => {
+                let host = self.words(host.as_bytes());
+                format!(" of {host}:{port}")
+            }
             _ => String::new(),
         };
         Err(not_admitted(format!(
@@ -620,7 +638,7 @@ impl Dialogue {
 
     /// Refuses what is no master that answers for its data.
     fn refuse_unsuitable(&self) -> Result<(), SetupError> {
-        if self.mode.as_deref() == Some("sentinel") {
+        if self.is_sentinel {
             return Err(not_admitted(
                 "the server is a Sentinel: give the master's own address",
             ));
@@ -664,7 +682,7 @@ impl Dialogue {
     fn take_ping(&self, reply: Reply<'_>) -> Result<(), SetupError> {
         match reply {
             Reply::Status(b"PONG") => Ok(()),
-            Reply::Error(text) if code_of(text) == "NOPERM" => Ok(()),
+            Reply::Error(text) if code_of(text) == b"NOPERM" => Ok(()),
             Reply::Error(text) => Err(self.server_error(text)),
             _ => Err(unexpected("PING")),
         }
@@ -762,41 +780,67 @@ impl Dialogue {
     }
 
     /// The server's own words, without secrets.
-    fn words(&self, text: &[u8]) -> String {
-        let text = String::from_utf8_lossy(text).into_owned();
-        let text = self
-            .address
-            .password
-            .as_ref()
-            .map_or(text.clone(), |password| password.blot(&text));
-        legible(&text)
+    fn words(&self, text: &[u8]) -> ServerText {
+        ServerText::new(text, self.address.password.as_ref())
+    }
+
+    /// A server's text that is most likely one of the words that all servers have.
+    fn word(&self, text: &[u8], known: &[&'static str]) -> ServerText {
+        ServerText::one_of(known, text, self.address.password.as_ref())
+    }
+
+    fn read_info(&mut self, info: &InfoDict) {
+        let words = |key| Some(self.words(text_in(info, key)?.as_bytes()));
+        let word = |key, known| Some(self.word(text_in(info, key)?.as_bytes(), known));
+        let is_on = |key| text_in(info, key).is_some_and(|value| value == "1");
+        let (valkey, redis) = (words("valkey_version"), words("redis_version"));
+        let (role, policy) = (word("role", &ROLES), word("maxmemory_policy", &POLICIES));
+        let server = &mut self.server;
+        if let Some(version) = valkey {
+            server.product = "Valkey";
+            server.version = version;
+        } else if let Some(version) = redis {
+            server.version = version;
+        }
+        server.run_id = text_in(info, "run_id").and_then(|id| RunId::new(id.as_bytes()));
+        server.role = role.or(server.role.take());
+        // By the server's wall clock: one that was set back since the start makes it negative.
+        server.uptime_s = info
+            .get::<i64>("uptime_in_seconds")
+            .map(|uptime| u64::try_from(uptime).unwrap_or(0));
+        server.loading = is_on("loading");
+        server.aof_enabled = is_on("aof_enabled");
+        server.maxmemory_policy = policy;
+        if let Some(mode) = text_in(info, "redis_mode") {
+            self.is_sentinel = mode == "sentinel";
+        }
     }
 
     /// What an error reply means for the connection.
     fn server_error(&self, text: &[u8]) -> SetupError {
         let words = self.words(text);
-        let (kind, message) = match code_of(text).as_str() {
-            "NOAUTH" => (
+        let (kind, message) = match code_of(text) {
+            b"NOAUTH" => (
                 Status::Server,
                 format!("the server asks for a password, give it in the URL: {words}"),
             ),
-            "WRONGPASS" => (
+            b"WRONGPASS" => (
                 Status::Server,
                 format!("the server refused the URL's user or password: {words}"),
             ),
-            "NOPERM" => (
+            b"NOPERM" => (
                 Status::Server,
                 format!("the URL's user lacks a permission: {words}"),
             ),
-            "LOADING" => (
+            b"LOADING" => (
                 Status::NotAdmitted,
                 "the server is loading its data set".to_owned(),
             ),
-            "MASTERDOWN" => (
+            b"MASTERDOWN" => (
                 Status::NotAdmitted,
                 "the server is a replica without its master".to_owned(),
             ),
-            _ => (Status::Server, words),
+            _ => (Status::Server, words.to_string()),
         };
         SetupError::new(kind, message)
     }
@@ -818,24 +862,15 @@ fn is_lack_of_permission(text: &[u8]) -> bool {
     .any(|words| text.contains(words))
 }
 
-/// A server's text as a message may repeat it: one line, of bounded length.
-pub(crate) fn legible(text: &str) -> String {
-    let short: String = text.chars().take(LONGEST_WORDS).collect();
-    short
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
 /// The first word of an error, which says of which kind it is.
-fn code_of(text: &[u8]) -> String {
+fn code_of(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|byte| *byte == b' ');
-    String::from_utf8_lossy(&text[..end.unwrap_or(text.len())]).into_owned()
+    &text[..end.unwrap_or(text.len())]
 }
 
-fn text_of(value: Reply<'_>) -> Option<String> {
+fn text_of(value: Reply<'_>) -> Option<&[u8]> {
     match value {
-        Reply::Bulk(text) | Reply::Status(text) => Some(legible(&String::from_utf8_lossy(text))),
+        Reply::Bulk(text) | Reply::Status(text) => Some(text),
         _ => None,
     }
 }
@@ -861,30 +896,7 @@ fn not_admitted(message: impl Into<String>) -> SetupError {
 /// A text in INFO, if it is there and not empty.
 fn text_in(info: &InfoDict, key: &str) -> Option<String> {
     let text = info.get::<String>(key)?;
-    (!text.is_empty()).then(|| legible(&text))
-}
-
-fn read_info(info: &InfoDict, server: &mut ServerInfo) {
-    if let Some(version) = text_in(info, "valkey_version") {
-        server.product = "Valkey";
-        server.version = version;
-    } else if let Some(version) = text_in(info, "redis_version") {
-        server.version = version;
-    }
-    server.run_id = text_in(info, "run_id").filter(|id| is_run_id(id));
-    server.role = text_in(info, "role").or(server.role.take());
-    // By the server's wall clock: one that was set back since the start makes it negative.
-    server.uptime_s = info
-        .get::<i64>("uptime_in_seconds")
-        .map(|uptime| u64::try_from(uptime).unwrap_or(0));
-    server.loading = text_in(info, "loading").is_some_and(|value| value == "1");
-    server.aof_enabled = text_in(info, "aof_enabled").is_some_and(|value| value == "1");
-    server.maxmemory_policy = text_in(info, "maxmemory_policy");
-}
-
-/// It becomes part of the scripts.
-fn is_run_id(text: &str) -> bool {
-    text.len() <= LONGEST_RUN_ID && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    (!text.is_empty()).then_some(text)
 }
 
 fn hello(address: &Address) -> Cmd {

@@ -4,6 +4,8 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 
+use super::text::ServerText;
+
 /// The reason, with a hint at the remedy; `None` if it is no error of TLS.
 pub(crate) fn reason(error: &io::Error) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
@@ -12,13 +14,18 @@ pub(crate) fn reason(error: &io::Error) -> Option<String> {
             "the server does not speak TLS here: for a plain port use redis://".to_owned()
         }
         rustls::Error::InvalidCertificate(reason) => format!(
-            "the server's certificate is not accepted: {reason}{}",
+            "the server's certificate is not accepted: {}{}",
+            // It may repeat the names in the certificate.
+            ServerText::new(reason.to_string().as_bytes(), None),
             certificate_hint(reason)
         ),
         rustls::Error::AlertReceived(alert) => {
             format!("the server refused TLS: {alert:?}{}", alert_hint(*alert))
         }
-        other => format!("TLS failed: {other}"),
+        other => {
+            let reason = ServerText::new(other.to_string().as_bytes(), None);
+            format!("TLS failed: {reason}")
+        }
     })
 }
 

@@ -281,7 +281,9 @@ impl Core {
         };
         let proven = clock::from_ms(admission::probation_ms(set.settings.max_ttl_ms));
         self.timers.set(self.now + proven, timer);
-        node.link = Link::Up(Box::new(Connection::new(wire, server, scripts, self.now)));
+        let password = node.address.password.clone();
+        let connection = Connection::new(wire, server, scripts, password, self.now);
+        node.link = Link::Up(Box::new(connection));
         node.stream = Some(stream);
         node.up_since = self.now;
         // More may have arrived with the last answer of the set-up, and no readiness tells of it.

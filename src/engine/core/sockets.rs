@@ -335,8 +335,8 @@ impl Core {
         let Some(connection) = self.node(at).and_then(Node::connection) else {
             return;
         };
-        let known = connection.server.run_id.as_deref();
-        if matches!(&answer, Answer::Boot(run_id) if Some(&**run_id) == known) {
+        let known = &connection.server.run_id;
+        if matches!(&answer, Answer::Boot(run_id @ Some(_)) if run_id == known) {
             return self.ask_held(at);
         }
         let reason = "another server, or another start of it, answers at this address now";
