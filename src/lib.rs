@@ -105,6 +105,9 @@ mod error;
 #[allow(dead_code)]
 mod ffi;
 mod fork;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod log;
 mod logic;
 mod node;
