@@ -51,6 +51,7 @@ pub(super) fn run(data: &[u8]) {
         max_ttl_ms: 120_000,
         ballot_retention_ms: 120_000,
         fair_grace_ms: 50,
+        fencing: true,
         channel: CHANNEL.into(),
     };
     let mut setup = Setup::new(Arc::new(address), terms, None, MILLISECOND);

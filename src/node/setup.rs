@@ -37,7 +37,7 @@ const TLS_ALERT: u8 = 0x15;
 
 /// What servers call their roles, how an append-only file is synced, and what is evicted: the words of Redis, which are no
 /// quotations of anything.
-const ROLES: [&str; 3] = ["master", "slave", "replica"];
+const ROLES: [&str; 4] = ["master", "slave", "replica", "active-replica"];
 const SYNCS: [&str; 3] = ["always", "everysec", "no"];
 const POLICIES: [&str; 8] = [
     "noeviction",
@@ -250,7 +250,7 @@ struct Dialogue {
     /// When the present flight was packed.
     packed_at: Nanos,
     server: ServerInfo,
-    is_sentinel: bool,
+    mode: Option<&'static str>,
     scripts: Option<Scripts>,
     /// The last reply, if it was an error: a server that hangs up has said why.
     last_refusal: Option<SetupError>,
@@ -283,7 +283,7 @@ impl Setup {
                     product: "Redis",
                     ..ServerInfo::default()
                 },
-                is_sentinel: false,
+                mode: None,
                 scripts: None,
                 last_refusal: None,
             },
@@ -577,12 +577,12 @@ impl Dialogue {
             let Reply::Bulk(key) = key else { continue };
             match key {
                 b"version" => {
-                    let version = text_of(value).map(|text| self.words(text));
+                    let version = text_of(value).map(|text| self.version(text));
                     self.server.version = version.unwrap_or_default();
                 }
                 b"proto" => self.server.resp3 = value == Reply::Integer(3),
                 b"id" => self.server.client_id = integer_of(value),
-                b"mode" => self.is_sentinel = text_of(value) == Some(b"sentinel"),
+                b"mode" => self.mode = text_of(value).and_then(mode_of),
                 b"role" => {
                     self.server.role = text_of(value).map(|text| self.word(text, &ROLES));
                 }
@@ -638,12 +638,12 @@ impl Dialogue {
 
     /// Refuses what is no master that answers for its data.
     fn refuse_unsuitable(&self) -> Result<(), SetupError> {
-        if self.is_sentinel {
+        if self.mode == Some("sentinel") {
             return Err(not_admitted(
                 "the server is a Sentinel: give the master's own address",
             ));
         }
-        if self.mode.as_deref() == Some("cluster") {
+        if self.mode == Some("cluster") {
             return Err(not_admitted(
                 "the server is in cluster mode, where a lock and those who wait for it may be on different masters: give \
                  masters outside of a cluster",
@@ -789,11 +789,15 @@ impl Dialogue {
         ServerText::one_of(known, text, self.address.password.as_ref())
     }
 
+    fn version(&self, text: &[u8]) -> ServerText {
+        ServerText::version(text, self.address.password.as_ref())
+    }
+
     fn read_info(&mut self, info: &InfoDict) {
-        let words = |key| Some(self.words(text_in(info, key)?.as_bytes()));
+        let version = |key| Some(self.version(text_in(info, key)?.as_bytes()));
         let word = |key, known| Some(self.word(text_in(info, key)?.as_bytes(), known));
         let is_on = |key| text_in(info, key).is_some_and(|value| value == "1");
-        let (valkey, redis) = (words("valkey_version"), words("redis_version"));
+        let (valkey, redis) = (version("valkey_version"), version("redis_version"));
         let (role, policy) = (word("role", &ROLES), word("maxmemory_policy", &POLICIES));
         let server = &mut self.server;
         if let Some(version) = valkey {
@@ -812,7 +816,7 @@ impl Dialogue {
         server.aof_enabled = is_on("aof_enabled");
         server.maxmemory_policy = policy;
         if let Some(mode) = text_in(info, "redis_mode") {
-            self.is_sentinel = mode == "sentinel";
+            self.mode = mode_of(mode.as_bytes());
         }
     }
 
@@ -873,6 +877,13 @@ fn text_of(value: Reply<'_>) -> Option<&[u8]> {
         Reply::Bulk(text) | Reply::Status(text) => Some(text),
         _ => None,
     }
+}
+
+/// The mode of a server, if it is one in which it is no master like others.
+fn mode_of(text: &[u8]) -> Option<&'static str> {
+    ["sentinel", "cluster"]
+        .into_iter()
+        .find(|mode| mode.as_bytes() == text)
 }
 
 fn integer_of(value: Reply<'_>) -> Option<i64> {

@@ -14,6 +14,9 @@ pub(crate) const LONGEST_TEXT: usize = 300;
 /// The longest part of a user's own text, such as a URL or a path, that a message repeats, in characters.
 const LONGEST_QUOTE: usize = 300;
 
+/// The longest version that is one at sight, in bytes.
+const LONGEST_VERSION: usize = 20;
+
 /// The longest run id that is believed; Redis has 40 digits.
 const LONGEST_RUN_ID: usize = 128;
 
@@ -47,6 +50,16 @@ impl ServerText {
             Some(word) => ServerText((*word).into()),
             None => ServerText::new(text, password),
         }
+    }
+
+    /// The same for a text that is most likely a version: digits and dots are no quotation either.
+    pub(crate) fn version(text: &[u8], password: Option<&Secret>) -> ServerText {
+        let is_version = text.len() <= LONGEST_VERSION
+            && text.contains(&b'.')
+            && text
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || *byte == b'.');
+        ServerText::new(text, password.filter(|_| !is_version))
     }
 
     /// The same with the library's own remark behind it.
@@ -193,6 +206,10 @@ mod tests {
             |text: &str| ServerText::one_of(&["master", "slave"], text.as_bytes(), Some(&secret));
         assert_eq!(&*role("slave"), "slave");
         assert_eq!(&*role("no slave"), "no ***");
+        let secret = Secret::new("7.0.15");
+        let version = |text: &str| ServerText::version(text.as_bytes(), Some(&secret));
+        assert_eq!(&*version("7.0.15"), "7.0.15");
+        assert_eq!(&*version("of 7.0.15"), "of ***");
     }
 
     #[test]
