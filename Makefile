@@ -51,6 +51,16 @@ bench: ## Measure this library and its peers side by side
 	scripts/install-tools demo
 	bench/run
 
+# With the nightly toolchain; `make test` runs the same targets without it, for a minute each.
+MINUTES ?= 10
+.PHONY: fuzz
+fuzz: ## Run every fuzzer for MINUTES=10 each
+	scripts/fuzz $(MINUTES)
+
+.PHONY: sanitize
+sanitize: ## Run ThreadSanitizer, memcheck and Miri
+	scripts/sanitize
+
 # Under sudo there is usually no cargo, and what it built would belong to root; so what `make build` left is installed.
 .PHONY: install
 install: ## Install below DESTDIR/PREFIX

@@ -7,7 +7,7 @@ use std::env;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::{Input, assert_presentable};
 use crate::Status;
@@ -211,7 +211,7 @@ const KINDS: [Kind; 6] = [
 ];
 const PLACES: usize = 4;
 
-/// The handles that all threads use. What was freed stays in its place, until another takes it.
+/// The handles that all threads use. A program must pass them from thread to thread with care, which this does. What was freed stays in its place, until another takes it.
 #[derive(Default)]
 struct Table([[AtomicUsize; PLACES]; KINDS.len()]);
 
@@ -224,9 +224,9 @@ impl Table {
             0 => 0,
             1 => usize::from(input.byte()),
             2 => usize::from_le_bytes(std::array::from_fn(|_| input.byte())),
-            3 => self.0[input.one_of(&KINDS) as usize][place].load(Relaxed),
-            4 => self.0[kind as usize][place].load(Relaxed) ^ (1 << (input.byte() % 64)),
-            _ => self.0[kind as usize][place].load(Relaxed),
+            3 => self.0[input.one_of(&KINDS) as usize][place].load(SeqCst),
+            4 => self.0[kind as usize][place].load(SeqCst) ^ (1 << (input.byte() % 64)),
+            _ => self.0[kind as usize][place].load(SeqCst),
         };
         number as Handle
     }
@@ -237,7 +237,7 @@ impl Table {
             let place = usize::from(input.byte()) % PLACES;
             free(
                 kind,
-                self.0[kind as usize][place].swap(handle as usize, Relaxed) as Handle,
+                self.0[kind as usize][place].swap(handle as usize, SeqCst) as Handle,
             );
         }
     }
@@ -245,7 +245,7 @@ impl Table {
     fn clear(&self) {
         for kind in KINDS {
             for place in &self.0[kind as usize] {
-                free(kind, place.load(Relaxed) as Handle);
+                free(kind, place.load(SeqCst) as Handle);
             }
         }
     }
@@ -285,7 +285,7 @@ pub(super) fn run(data: &[u8]) {
     });
     table.clear();
     for kind in KINDS {
-        assert_stale(kind, table.0[kind as usize][0].load(Relaxed) as Handle);
+        assert_stale(kind, table.0[kind as usize][0].load(SeqCst) as Handle);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The fuzzers without a fuzzer: every target with the committed corpus and with random mutations of it, on any toolchain.
 //!
 //! `REDLOCK_FUZZ_SECONDS` says for how long (1 by default), and `REDLOCK_FUZZ_SEED` repeats a run. What made a target fail is left
-//! in `target/fuzz`, for `redlock_fuzz_input` (see the last test).
+//! in `target/fuzz`; the last test tries it again.
 
 use std::env;
 use std::fs;
@@ -111,6 +111,10 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok()?.parse().ok()
 }
 
+fn seconds() -> u64 {
+    number("REDLOCK_FUZZ_SECONDS").unwrap_or(1)
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -138,7 +142,7 @@ fn kept(target: &str) -> PathBuf {
 fn soak(target: &str, beforehand: bool) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = number("REDLOCK_FUZZ_SEED").unwrap_or(now.as_nanos() as u64);
-    let end = Instant::now() + Duration::from_secs(number("REDLOCK_FUZZ_SECONDS").unwrap_or(1));
+    let end = Instant::now() + Duration::from_secs(seconds());
     let (corpus, mut random, kept) = (corpus(target), Random(seed), kept(target));
     let attempt = |data: &[u8]| {
         if beforehand {
@@ -201,6 +205,7 @@ fn abi() {
         let status = Command::new(env::current_exe().unwrap())
             .args(["--exact", "fuzzing::stable::abi", "--nocapture"])
             .env(NODES, urls)
+            .env("REDLOCK_FUZZ_SECONDS", seconds().div_ceil(2).to_string())
             .env(CHILD, "1")
             .status()
             .unwrap();
