@@ -310,7 +310,7 @@ extern "C" fn listen(_level: i32, message: *const c_char, _data: Handle) {
 fn call(table: &Table, input: &mut Input<'_>) {
     let (mut error, mut made): (Handle, Handle) = (null_mut(), null_mut());
     let with_error = input.byte();
-    let err: *mut Handle = if with_error % 8 == 0 {
+    let err: *mut Handle = if with_error.is_multiple_of(8) {
         null_mut()
     } else {
         &mut error
@@ -385,7 +385,7 @@ unsafe fn create(
             }
             Some(Kind::Factory) => {
                 let pointers: Vec<_> = urls().iter().map(|url| url.as_ptr()).collect();
-                let pointer = if input.byte() % 32 == 0 {
+                let pointer = if input.one_in(32) {
                     null()
                 } else {
                     pointers.as_ptr()
@@ -618,11 +618,7 @@ unsafe fn rare(table: &Table, input: &mut Input<'_>, err: *mut Handle) -> Code {
         match input.byte() % 8 {
             0 => redlock_factory_vouch(factory, err),
             1 => {
-                let callback: LogCallback = if input.byte() % 2 == 0 {
-                    Some(listen)
-                } else {
-                    None
-                };
+                let callback: LogCallback = if input.one_in(2) { Some(listen) } else { None };
                 redlock_log_set(callback, i32::from(input.byte() % 6), null_mut(), err)
             }
             2 => {

@@ -16,6 +16,7 @@ use crate::node::address::{Protocol, TlsFiles, parse};
 use crate::node::command::{Answer, Form, Question, Terms};
 use crate::node::connection::{Asked, Connection};
 use crate::node::resp::{self, Reply};
+use crate::node::secret::Secret;
 use crate::node::setup::{Progress, Ready, Setup};
 use crate::node::target::Target;
 
@@ -54,6 +55,7 @@ pub(super) fn run(data: &[u8]) {
         fencing: true,
         channel: CHANNEL.into(),
     };
+    let password = address.password.clone();
     let mut setup = Setup::new(Arc::new(address), terms, None, MILLISECOND);
     let mut server = Server::default();
     let mut steps = 0;
@@ -72,7 +74,7 @@ pub(super) fn run(data: &[u8]) {
             Err(message) => return assert_presentable(&message),
         }
     };
-    use_connection(*ready, server, &mut input, chunk);
+    use_connection(*ready, password, server, &mut input, chunk);
 }
 
 /// Passes on what the server has sent, part by part; what comes behind the last answer stays with the server.
@@ -108,7 +110,13 @@ struct Ledger {
     calls: Vec<Vec<u8>>,
 }
 
-fn use_connection(ready: Ready, mut server: Server, input: &mut Input<'_>, chunk: usize) {
+fn use_connection(
+    ready: Ready,
+    password: Option<Secret>,
+    mut server: Server,
+    input: &mut Input<'_>,
+    chunk: usize,
+) {
     for text in [&*ready.server.version, &format!("{:?}", ready.server)] {
         assert_presentable(text);
         assert!(!text.contains("s3cret"), "{text}");
@@ -118,7 +126,6 @@ fn use_connection(ready: Ready, mut server: Server, input: &mut Input<'_>, chunk
         server: info,
         scripts,
     } = ready;
-    let password = None;
     let mut connection = Connection::new(wire, info, scripts, password, 3 * MILLISECOND);
     let (mut ledger, mut now) = (Ledger::default(), 4 * MILLISECOND);
     // What the set-up left.
@@ -127,10 +134,10 @@ fn use_connection(ready: Ready, mut server: Server, input: &mut Input<'_>, chunk
     while result.is_ok() && !input.is_empty() && steps < MAX_STEPS {
         steps += 1;
         now += MILLISECOND * Nanos::from(input.byte() % 8);
-        if input.byte() % 2 == 0 && ledger.open.len() < MAX_ASKED {
+        if input.one_in(2) && ledger.open.len() < MAX_ASKED {
             ask(&mut connection, &mut ledger, input, now);
         }
-        if input.byte() % 2 == 0 {
+        if input.one_in(2) {
             connection.pack(now);
             server.read(connection.unsent());
             let count = connection.unsent().len();
@@ -172,7 +179,7 @@ fn ask(connection: &mut Connection<u32>, ledger: &mut Ledger, input: &mut Input<
     };
     let form = input.one_of(&[Form::Brief, Form::Brief, Form::Whole]);
     let names = [format!("r{mark}"), format!("s{mark}")];
-    let count = if input.byte() % 8 == 0 { 2 } else { 1 };
+    let count = if input.one_in(8) { 2 } else { 1 };
     let target = Target::many("".into(), &names[..count]);
     connection.ask((mark, question), &target, TOKEN, form, now);
 }
@@ -194,6 +201,7 @@ fn take(
             .remove(due.expect("what is answered was asked, and not answered before"));
         if let Answer::Error(text) = &answer {
             assert_presentable(text);
+            assert!(!text.contains("s3cret"), "{text}");
         }
         if server.is_honest
             && matches!(

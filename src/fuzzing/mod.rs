@@ -15,8 +15,11 @@ mod stable;
 mod text;
 mod url;
 
+/// A target's name, and what it does with a fuzzer's bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Every target, by the name of its program and of its folder under `fuzz/corpus`.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [Target; 6] = [
     ("reply", reply::run),
     ("connection", connection::run),
     ("url", url::run),
@@ -49,6 +52,11 @@ impl<'a> Input<'a> {
             }
             [] => 0,
         }
+    }
+
+    /// True for one in `count` values of the next byte.
+    fn one_in(&mut self, count: u8) -> bool {
+        self.byte().is_multiple_of(count)
     }
 
     fn is_empty(&self) -> bool {
