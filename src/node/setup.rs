@@ -733,11 +733,11 @@ impl Dialogue {
         let refusal = match reply {
             Reply::Bulk(b"") => return Ok(()),
             Reply::Bulk(text) if !is_lack_of_permission(text) => return Ok(()),
-            Reply::Error(text) if !is_lack_of_permission(text) && code_of(text) != "NOSCRIPT" => {
+            Reply::Error(text) if !is_lack_of_permission(text) && code_of(text) != b"NOSCRIPT" => {
                 return Ok(());
             }
             Reply::Bulk(text) => text,
-            Reply::Error(text) if code_of(text) == "NOSCRIPT" => {
+            Reply::Error(text) if code_of(text) == b"NOSCRIPT" => {
                 b"neither EVAL nor SCRIPT LOAD is permitted"
             }
             Reply::Error(text) => text,
