@@ -423,12 +423,12 @@ mod tests {
     /// Otherwise the fuzzer would not get past the set-up.
     #[test]
     fn honest_programs_of_the_corpus_have_answers() {
-        for url in 0..URLS.len() {
+        for (number, url) in URLS.iter().enumerate() {
             let path = format!(
-                "{}/fuzz/corpus/connection/honest-{url}-255",
+                "{}/fuzz/corpus/connection/honest-{number}-255",
                 env!("CARGO_MANIFEST_DIR")
             );
-            assert_ne!(play(&std::fs::read(path).unwrap()), 0, "{}", URLS[url]);
+            assert_ne!(play(&std::fs::read(path).unwrap()), 0, "{url}");
         }
     }
 }
