@@ -170,10 +170,10 @@ typedef struct redlock_holder redlock_holder;
 /**
  * One grant of the lock on a resource, or on several.
  *
- * Made by redlock_acquire() or redlock_acquire_many(), or given by an event of kind `REDLOCK_EVENT_ACQUIRE`; freed by redlock_lock_free(). Any number of
- * threads may use it at once; operations on one lock follow one after another. It does not need its factory to live. After a
- * fork it belongs to the parent alone: in the child every operation on it answers `REDLOCK_ERR_FORKED`, and freeing it there
- * does not release it.
+ * Made by redlock_acquire() or redlock_acquire_many(), or given by an event of kind `REDLOCK_EVENT_ACQUIRE`; freed by
+ * redlock_lock_free(), which releases it, or by redlock_lock_detach(), which leaves it held. Any number of threads may use it at
+ * once; operations on one lock follow one after another. It does not need its factory to live. After a fork it belongs to the
+ * parent alone: in the child every operation on it answers `REDLOCK_ERR_FORKED`, and freeing it there does not release it.
  */
 typedef struct redlock_lock redlock_lock;
 
@@ -807,7 +807,20 @@ redlock_status redlock_lock_keep_alive(struct redlock_lock *lock,
                                        struct redlock_error **err);
 
 /**
- * Frees a lock, and the strings that were taken from it. When it is still held it is released, in the background.
+ * Frees a lock's handle and leaves the lock held until its TTL ends, for work that is to be done at most once in a period.
+ *
+ * The strings that were taken from the lock are freed. Keeping alive ends, and no loss is reported any more; an extension that
+ * is under way still takes effect. Nobody can extend or release the lock afterwards. Call it instead of redlock_lock_free(),
+ * which releases a lock that is held. NULL, and what is no live lock, is ignored; a lock that was released or lost is only
+ * freed. In a forked child, the parent's lock is left as it is. Does not block and asks no node; any thread.
+ *
+ * @param lock the lock, or NULL
+ */
+void redlock_lock_detach(struct redlock_lock *lock);
+
+/**
+ * Frees a lock, and the strings that were taken from it. When it is still held it is released, in the background;
+ * redlock_lock_detach() leaves it held.
  *
  * NULL, and what is no live lock, is ignored. In a forked child, the parent's lock stays held. Does not block; any thread.
  *

@@ -131,7 +131,7 @@ func closed() *Error {
 // context ends, the time of [WithWait] has passed, or the factory is closed. After a failure nothing stays locked.
 //
 // The lock is held until [Lock.Unlock], or until its TTL ends. Keep a reference to it for as long: a lock that nothing
-// refers to is given back when the garbage collector finds it.
+// refers to is given back when the garbage collector finds it. [Lock.Detach] leaves it held until its TTL ends.
 func (f *Factory) Lock(ctx context.Context, resource string, options ...LockOption) (*Lock, error) {
 	return f.lockAll(ctx, []string{resource}, options)
 }

@@ -131,8 +131,23 @@ func (l *Lock) release(ctx context.Context) (failed *Error) {
 	return failed
 }
 
+// Detach lets go of the lock without giving it back: it stays held on the nodes until its TTL ends, and is not kept alive
+// any more. It is for work that is to be done at most once in a period; whoever comes within the TTL is refused. Its
+// contexts end with [ErrReleased], and so does every operation on the lock from now on. A lock that was given back before
+// is left as it is. Detach asks no node.
+func (l *Lock) Detach() {
+	if !l.usable() || !l.ended.CompareAndSwap(false, true) {
+		return
+	}
+	l.cleanup.Stop()
+	detachLock(l.handle)
+	// The handle is freed already, so that this only ends what belongs to it here.
+	l.free(ErrReleased)
+	runtime.KeepAlive(l)
+}
+
 func (g *grant) released() *Error {
-	return &Error{Status: ErrReleased, Message: "the lock was already given back"}
+	return &Error{Status: ErrReleased, Message: "the lock was already given back or detached"}
 }
 
 // Extend begins the lock's TTL anew. A lock that is lost is not taken again: that is [ErrExpired]. A failed extension

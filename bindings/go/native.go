@@ -32,6 +32,8 @@ package redlock
 #cgo nocallback redlock_submit_release
 #cgo noescape redlock_lock_free
 #cgo nocallback redlock_lock_free
+#cgo noescape redlock_lock_detach
+#cgo nocallback redlock_lock_detach
 #cgo noescape redlock_lock_token
 #cgo nocallback redlock_lock_token
 #cgo noescape redlock_lock_validity_ms
@@ -181,6 +183,11 @@ func keepAlive(lock lockHandle, to queueHandle, id uint64) *Error {
 // freeLock gives the lock back in the background when it is still held.
 func freeLock(lock lockHandle) {
 	C.redlock_lock_free(lock)
+}
+
+// detachLock frees the handle and leaves the lock held until its TTL ends.
+func detachLock(lock lockHandle) {
+	C.redlock_lock_detach(lock)
 }
 
 func newQueue() (queueHandle, *Error) {

@@ -19,8 +19,9 @@ use crate::error::{Error, Result, Status};
 /// A lock of at least this TTL, in ms, is extended so late that a few milliseconds do not matter.
 const UNHURRIED_TTL_MS: u64 = 1_000;
 
-/// A lock that this process took. Dropping it gives the lock back in the background. Can be used from any number of
-/// threads at once; its operations reach each node in the order in which they were called.
+/// A lock that this process took. Dropping it gives the lock back in the background; [`detach`](Lock::detach) leaves it held
+/// until its TTL ends. Can be used from any number of threads at once; its operations reach each node in the order in which
+/// they were called.
 pub struct Lock(Held);
 
 impl Lock {
@@ -64,6 +65,24 @@ impl Lock {
         let ticket = Ticket::for_caller();
         let operation = Operation::release(self.grant(), Some(Arc::clone(&ticket)));
         Ok((operation, ticket))
+    }
+
+    /// Lets go of the lock without giving it back: it stays held on the nodes until its TTL ends, and is not extended any
+    /// more. For work that is to be done at most once in a period: whoever comes within the TTL is refused. (Dropping a
+    /// lock gives it back.) Asks no node. An extension that is under way still takes effect; afterwards nothing can extend
+    /// or release the lock.
+    pub fn detach(self) {
+        self.let_go();
+    }
+
+    /// [`detach`](Lock::detach) for a handle that others share: what they call on it later fails with
+    /// [`Released`](Status::Released).
+    pub(crate) fn let_go(&self) {
+        // In a forked child the lock is the parent's, and dropping it does nothing.
+        if !self.grant().set.is_inherited() {
+            // Counts as released for this handle. That ends keep-alive, and leaves nothing for the drop to do.
+            self.grant().begin_release();
+        }
     }
 
     fn begin_release(&self) -> Result<()> {

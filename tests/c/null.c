@@ -37,6 +37,7 @@ static void nothing_to_free(void) {
   redlock_options_free(NULL);
   redlock_factory_free(NULL);
   redlock_lock_free(NULL);
+  redlock_lock_detach(NULL);
   redlock_holder_free(NULL);
   redlock_queue_free(NULL);
   redlock_string_free(NULL);

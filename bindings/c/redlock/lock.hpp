@@ -27,8 +27,8 @@ namespace redlock {
 class queue;
 
 /// One grant of a lock, owned by this object: when it is destroyed while the lock is held, the lock is released, which
-/// blocks for about one round trip to the nodes and at most the node timeout. Made by a factory; it does not need its
-/// factory to live.
+/// blocks for about one round trip to the nodes and at most the node timeout; detach() leaves it held instead. Made by a
+/// factory; it does not need its factory to live.
 class [[nodiscard]] lock {
 public:
   /// No lock: held() is false, and operations fail with status::invalid_argument.
@@ -97,6 +97,17 @@ public:
   pending<void> release_async() { return begin_release<void>(); }
   /// release_async() with a result.
   pending<result<void>> try_release_async() { return begin_release<result<void>>(); }
+
+  /// Lets go of the lock without giving it back: it stays held on the nodes until its TTL ends, is not kept alive any
+  /// more, and nobody can release it. For work that is to be done at most once in a period. This object is no lock
+  /// afterwards; its tokens report no loss. Does not block and asks no node.
+  void detach() noexcept {
+    if (!grant_) return;
+    grant_->finish();
+    ::redlock_lock_detach(grant_->handle);
+    grant_->home.reset();
+    grant_.reset();
+  }
 
   // --- More time ---
 

@@ -126,6 +126,30 @@ void outlives_its_factory() {
   lock.release();
 }
 
+void stays_held_when_detached() {
+  redlock::factory factory = patient_factory();
+  {
+    redlock::lock lock = factory.acquire("detached", long_ttl);
+    redlock::loss_token loss = lock.loss();
+    lock.detach();
+    CHECK(!lock && !lock.lost() && !loss.lost() && !loss.wait_for(patience));
+    REFUSED(lock.try_release(), status::invalid_argument, "never acquired");
+    lock.detach();
+  }
+  REFUSED(factory.try_acquire("detached", long_ttl), status::contended, "detached");
+  CHECK(nodes_holding("detached") > node_count() / 2);
+}
+
+void is_not_kept_alive_when_detached() {
+  redlock::factory factory = patient_factory();
+  bool told = false;
+  redlock::lock lock = factory.acquire("once", 2s, patience);
+  lock.keep_alive([&told](const redlock::error &) { told = true; });
+  lock.detach();
+  WAIT_UNTIL(nodes_holding("once") == 0);
+  CHECK(!told);
+}
+
 void is_told_from_results() {
   redlock::factory factory = patient_factory();
   redlock::result<redlock::lock> outcome = factory.try_acquire("a", long_ttl, patience);
@@ -161,5 +185,6 @@ int main() {
   return test::run({TEST(is_held_and_given_back), TEST(excludes_others), TEST(ends_with_its_scope),
                     TEST(ends_with_an_exception), TEST(is_waited_for), TEST(is_extended), TEST(is_released_once),
                     TEST(says_that_it_ran_out), TEST(belongs_to_one_object), TEST(outlives_its_factory),
+                    TEST(stays_held_when_detached), TEST(is_not_kept_alive_when_detached),
                     TEST(is_told_from_results), TEST(health_is_reported)});
 }

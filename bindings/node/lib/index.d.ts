@@ -126,8 +126,9 @@ export class Factory {
 /**
  * A lock that is held: on one resource, or on several that were taken together.
  *
- * It does not keep the process alive. One that is forgotten instead of released stays held until its TTL ends; kept alive
- * and forgotten, it is released when it is collected, with a warning, unless somebody has looked at its `signal`.
+ * It does not keep the process alive. One that is forgotten instead of released stays held until its TTL ends, as after
+ * {@link detach}; kept alive and forgotten, it is released when it is collected, with a warning, unless somebody has looked
+ * at its `signal`.
  */
 export class Lock {
   private constructor();
@@ -156,7 +157,7 @@ export class Lock {
   /** For how many milliseconds from now the lock is proven to be held. 0 when it expired, was lost or released. */
   readonly validity: number;
 
-  /** Whether it was released through this object. */
+  /** Whether it was released or detached through this object. */
   readonly released: boolean;
 
   /**
@@ -184,7 +185,14 @@ export class Lock {
    */
   release(): Promise<void>;
 
-  /** As {@link release}, but does nothing when it was released already: for `await using`. */
+  /**
+   * Lets go of the lock without giving it back: it stays held until its TTL ends, and is not kept alive any more. For work
+   * that is to be done at most once in a period. Afterwards the lock counts as released through this object, also at the end
+   * of `await using` or {@link Factory.using}; `signal` does not abort. Asks no node.
+   */
+  detach(): void;
+
+  /** As {@link release}, but does nothing when it was released or detached already: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -135,10 +135,17 @@ class Lock {
     this.#mustBeHeld();
     const queue = current();
     const ended = queue.run(queue.nextId(), (handle, id) => native.submit_release(this.#grip.handle, handle, id, err));
-    this.#letGo();
+    // The release is on its way: the handle is not needed any more, and the library lets it go at once.
+    this.#letGo(native.lock_free);
     const { failure } = await ended;
     if (failure !== null) {
       throw toError(failure);
+    }
+  }
+
+  detach() {
+    if (!this.#released) {
+      this.#letGo(native.lock_detach);
     }
   }
 
@@ -150,16 +157,19 @@ class Lock {
 
   #mustBeHeld() {
     if (this.#released) {
-      throw localError(Status.RELEASED, `the lock on ${JSON.stringify(this.resource)} was already released`);
+      throw localError(
+        Status.RELEASED,
+        `the lock on ${JSON.stringify(this.resource)} was already released or detached`,
+      );
     }
   }
 
-  /** The release is on its way: the handle is not needed any more, and the library lets it go at once. */
-  #letGo() {
+  /** This object stands for no lock any more. @param {(handle: bigint) => void} free what becomes of the handle */
+  #letGo(free) {
     this.#released = true;
     this.#stopWatching();
     forgotten.unregister(this);
-    native.lock_free(this.#grip.handle);
+    free(this.#grip.handle);
   }
 
   #stopWatching() {

@@ -38,6 +38,7 @@ const FUNCTIONS = /** @type {const} */ ({
   lock_fence_at: ["uint64_t", [POINTER, "size_t"]],
   lock_keep_alive: [STATUS, [POINTER, POINTER, "uint64_t", POINTER]],
   lock_free: ["void", [POINTER]],
+  lock_detach: ["void", [POINTER]],
   queue_new: [STATUS, [POINTER, POINTER]],
   queue_fd: ["int", [POINTER]],
   queue_next: [STATUS, [POINTER, POINTER, "size_t", "int64_t", POINTER, POINTER]],
