@@ -1,4 +1,4 @@
-# The commands of this project; `make help` lists them. CMake and cargo do the work.
+# The commands of this project; `make` builds, and `make help` lists them. CMake and cargo do the work.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -13,6 +13,8 @@ MAKEFLAGS += --no-print-directory
 configure = $(CMAKE) -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_INSTALL_PREFIX=$(PREFIX) \
     -DREDLOCK_CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)
 testkit = $(CARGO_TARGET_DIR)/debug/testkit
+
+.DEFAULT_GOAL := build
 
 .PHONY: help
 help: ## Print this list
@@ -64,7 +66,8 @@ sanitize: ## Run ThreadSanitizer, memcheck and Miri
 # Under sudo there is usually no cargo, and what it built would belong to root; so what `make build` left is installed.
 .PHONY: install
 install: ## Install below DESTDIR/PREFIX
-	@if [ -z "$$SUDO_UID" ] || [ ! -e $(BUILD)/lib/libredlock.a ]; then $(MAKE) build; fi
+	@if [ -z "$$SUDO_UID" ]; then $(MAKE) build; \
+	elif [ ! -e $(BUILD)/redlock.ffi.h ]; then echo 'Nothing was built yet: run `make` first, without sudo' >&2; exit 1; fi
 	DESTDIR='$(DESTDIR)' $(CMAKE) --install $(BUILD) --prefix $(PREFIX)
 	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 

@@ -96,7 +96,57 @@ mod header {
         let mut text = Vec::new();
         let bindings = builder.generate().map_err(|error| error.to_string())?;
         bindings.write(&mut text);
-        Ok(text)
+        Ok(with_enums(&String::from_utf8_lossy(&text)).into_bytes())
+    }
+
+    /// Turns the macros that cbindgen makes of constants into enum constants, which debuggers and the foreign function interfaces
+    /// of other languages see too: an enum for each run of them, with their comments.
+    fn with_enums(header: &str) -> String {
+        let blocks: Vec<&str> = header.split("\n\n").collect();
+        let mut written = Vec::new();
+        for run in
+            blocks.chunk_by(|one, next| group_of(one).is_some() && group_of(one) == group_of(next))
+        {
+            match group_of(run[0]) {
+                Some(group) => written.push(one_enum(GROUPS[group].1, run)),
+                None => written.extend(run.iter().map(|block| (*block).to_owned())),
+            }
+        }
+        written.join("\n\n")
+    }
+
+    /// What the names of the constants in an enum begin with, and the enum's comment.
+    const GROUPS: [(&[&str], &str); 3] = [
+        (
+            &["REDLOCK_OK", "REDLOCK_ERR_"],
+            "The values of redlock_status.",
+        ),
+        (&["REDLOCK_EVENT_"], "The kinds of a redlock_event."),
+        (&["REDLOCK_LOG_"], "The levels of the log's messages."),
+    ];
+
+    /// The group of the constant that a paragraph of the header defines, if it defines one.
+    fn group_of(block: &str) -> Option<usize> {
+        let (_, definition) = block.rsplit_once("\n#define ")?;
+        let is_of =
+            |(prefixes, _): &(&[&str], &str)| prefixes.iter().any(|it| definition.starts_with(it));
+        GROUPS.iter().position(is_of)
+    }
+
+    fn one_enum(comment: &str, constants: &[&str]) -> String {
+        let mut text = format!("/**\n * {comment}\n */\nenum {{\n");
+        for constant in constants {
+            for line in constant.lines() {
+                let definition = line
+                    .strip_prefix("#define ")
+                    .and_then(|it| it.split_once(' '));
+                text += &match definition {
+                    Some((name, value)) => format!("  {name} = {value},\n"),
+                    None => format!("  {line}\n"),
+                };
+            }
+        }
+        text + "};"
     }
 
     fn version_macros() -> String {

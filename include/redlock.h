@@ -94,50 +94,53 @@
 #define REDLOCK_VERSION_NUMBER 100
 
 /**
- * The kind of event that ends redlock_submit_acquire().
+ * The kinds of a redlock_event.
  */
-#define REDLOCK_EVENT_ACQUIRE 1
+enum {
+  /**
+   * The kind of event that ends redlock_submit_acquire().
+   */
+  REDLOCK_EVENT_ACQUIRE = 1,
+  /**
+   * The kind of event that ends redlock_submit_release().
+   */
+  REDLOCK_EVENT_RELEASE = 2,
+  /**
+   * The kind of event that ends redlock_submit_extend().
+   */
+  REDLOCK_EVENT_EXTEND = 3,
+  /**
+   * The kind of event that ends redlock_submit_is_locked().
+   */
+  REDLOCK_EVENT_IS_LOCKED = 4,
+  /**
+   * The kind of event by which redlock_lock_keep_alive() reports that a lock is lost: the end of no operation, so redlock_cancel()
+   * does not know it. `status` is `REDLOCK_ERR_EXPIRED` or `REDLOCK_ERR_NO_QUORUM`.
+   */
+  REDLOCK_EVENT_LOST = 5,
+};
 
 /**
- * The kind of event that ends redlock_submit_release().
+ * The levels of the log's messages.
  */
-#define REDLOCK_EVENT_RELEASE 2
-
-/**
- * The kind of event that ends redlock_submit_extend().
- */
-#define REDLOCK_EVENT_EXTEND 3
-
-/**
- * The kind of event that ends redlock_submit_is_locked().
- */
-#define REDLOCK_EVENT_IS_LOCKED 4
-
-/**
- * The kind of event by which redlock_lock_keep_alive() reports that a lock is lost: the end of no operation, so redlock_cancel()
- * does not know it. `status` is `REDLOCK_ERR_EXPIRED` or `REDLOCK_ERR_NO_QUORUM`.
- */
-#define REDLOCK_EVENT_LOST 5
-
-/**
- * Level of a message: something is broken and stays so until somebody acts.
- */
-#define REDLOCK_LOG_ERROR 1
-
-/**
- * Level of a message: something is not as it should be; the library copes.
- */
-#define REDLOCK_LOG_WARN 2
-
-/**
- * Level of a message: a change worth knowing, such as a node that came back.
- */
-#define REDLOCK_LOG_INFO 3
-
-/**
- * Level of a message: everything else.
- */
-#define REDLOCK_LOG_DEBUG 4
+enum {
+  /**
+   * Level of a message: something is broken and stays so until somebody acts.
+   */
+  REDLOCK_LOG_ERROR = 1,
+  /**
+   * Level of a message: something is not as it should be; the library copes.
+   */
+  REDLOCK_LOG_WARN = 2,
+  /**
+   * Level of a message: a change worth knowing, such as a node that came back.
+   */
+  REDLOCK_LOG_INFO = 3,
+  /**
+   * Level of a message: everything else.
+   */
+  REDLOCK_LOG_DEBUG = 4,
+};
 
 /**
  * Why a function failed: a status, a message, and what each node had to say about it.
@@ -257,84 +260,74 @@ typedef void (*redlock_log_callback)(int32_t level,
                                      void *user_data);
 
 /**
- * Success; as a node's status: the node voted for the operation.
+ * The values of redlock_status.
  */
-#define REDLOCK_OK 0
-
-/**
- * Another owner holds the lock on enough nodes to preclude a quorum. Trying again later may succeed.
- */
-#define REDLOCK_ERR_CONTENDED 1
-
-/**
- * Too few nodes could be reached, answered in time or were willing to vote. Look at the nodes' parts in the error.
- */
-#define REDLOCK_ERR_NO_QUORUM 2
-
-/**
- * The lock is not held any more: its validity ended, or its keys are gone. Stop using what it protects.
- */
-#define REDLOCK_ERR_EXPIRED 3
-
-/**
- * The operation was cancelled by redlock_cancel().
- */
-#define REDLOCK_ERR_CANCELLED 4
-
-/**
- * The lock was already released through this handle.
- */
-#define REDLOCK_ERR_RELEASED 5
-
-/**
- * An argument is NULL, malformed or out of range, or a handle that was freed. The message names the argument.
- */
-#define REDLOCK_ERR_INVALID_ARGUMENT 6
-
-/**
- * The lock or queue was made by the parent process, before a fork, and belongs to it alone.
- */
-#define REDLOCK_ERR_FORKED 7
-
-/**
- * The factory or queue was freed while the operation was under way.
- */
-#define REDLOCK_ERR_CLOSED 8
-
-/**
- * The operating system refused a thread, a descriptor or memory.
- */
-#define REDLOCK_ERR_SYSTEM 9
-
-/**
- * A defect of this library; please report the message.
- */
-#define REDLOCK_ERR_INTERNAL 10
-
-/**
- * Only as a node's status: it did not answer within the node timeout.
- */
-#define REDLOCK_ERR_TIMEOUT 20
-
-/**
- * Only as a node's status: there is no connection to it.
- */
-#define REDLOCK_ERR_UNREACHABLE 21
-
-/**
- * Only as a node's status: it answered with an error, which the node's message quotes.
- */
-#define REDLOCK_ERR_SERVER 22
-
-/**
- * Only as a node's status: it is connected but must not vote (yet), for example because it is a replica.
- */
-#define REDLOCK_ERR_NOT_ADMITTED 23
-
-/**
- * Only as a node's status: it had not answered when the outcome was already certain.
- */
-#define REDLOCK_ERR_UNANSWERED 24
+enum {
+  /**
+   * Success; as a node's status: the node voted for the operation.
+   */
+  REDLOCK_OK = 0,
+  /**
+   * Another owner holds the lock on enough nodes to preclude a quorum. Trying again later may succeed.
+   */
+  REDLOCK_ERR_CONTENDED = 1,
+  /**
+   * Too few nodes could be reached, answered in time or were willing to vote. Look at the nodes' parts in the error.
+   */
+  REDLOCK_ERR_NO_QUORUM = 2,
+  /**
+   * The lock is not held any more: its validity ended, or its keys are gone. Stop using what it protects.
+   */
+  REDLOCK_ERR_EXPIRED = 3,
+  /**
+   * The operation was cancelled by redlock_cancel().
+   */
+  REDLOCK_ERR_CANCELLED = 4,
+  /**
+   * The lock was already released through this handle.
+   */
+  REDLOCK_ERR_RELEASED = 5,
+  /**
+   * An argument is NULL, malformed or out of range, or a handle that was freed. The message names the argument.
+   */
+  REDLOCK_ERR_INVALID_ARGUMENT = 6,
+  /**
+   * The lock or queue was made by the parent process, before a fork, and belongs to it alone.
+   */
+  REDLOCK_ERR_FORKED = 7,
+  /**
+   * The factory or queue was freed while the operation was under way.
+   */
+  REDLOCK_ERR_CLOSED = 8,
+  /**
+   * The operating system refused a thread, a descriptor or memory.
+   */
+  REDLOCK_ERR_SYSTEM = 9,
+  /**
+   * A defect of this library; please report the message.
+   */
+  REDLOCK_ERR_INTERNAL = 10,
+  /**
+   * Only as a node's status: it did not answer within the node timeout.
+   */
+  REDLOCK_ERR_TIMEOUT = 20,
+  /**
+   * Only as a node's status: there is no connection to it.
+   */
+  REDLOCK_ERR_UNREACHABLE = 21,
+  /**
+   * Only as a node's status: it answered with an error, which the node's message quotes.
+   */
+  REDLOCK_ERR_SERVER = 22,
+  /**
+   * Only as a node's status: it is connected but must not vote (yet), for example because it is a replica.
+   */
+  REDLOCK_ERR_NOT_ADMITTED = 23,
+  /**
+   * Only as a node's status: it had not answered when the outcome was already certain.
+   */
+  REDLOCK_ERR_UNANSWERED = 24,
+};
 
 #ifdef __cplusplus
 extern "C" {

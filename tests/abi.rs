@@ -30,6 +30,36 @@ fn the_header_compiles_alone_in_every_language_version() {
     }
 }
 
+/// The foreign function interfaces of other languages read declarations and see no macros.
+#[test]
+fn every_constant_is_an_enumerator_and_no_macro() {
+    let header = read(HEADER);
+    let macros = header
+        .lines()
+        .filter_map(|line| line.strip_prefix("#define "));
+    for name in macros.map(|definition| definition.split(' ').next().unwrap_or("")) {
+        assert!(
+            name == "REDLOCK_H" || name.starts_with("REDLOCK_VERSION"),
+            "{name} is a macro"
+        );
+    }
+    let mut count = 0;
+    for entry in fs::read_dir("src/ffi").expect("src/ffi is there") {
+        let source = read(entry.expect("it can be listed").path());
+        for line in source
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub const "))
+        {
+            let (name, value) = line.split_once(": ").expect("a constant has a type");
+            let (_, value) = value.split_once(" = ").expect("and a value");
+            let enumerator = format!("\n  {name} = {},\n", value.trim_end_matches(';'));
+            assert!(header.contains(&enumerator), "no enumerator:{enumerator}");
+            count += 1;
+        }
+    }
+    assert!(count >= 25, "only {count} constants were found");
+}
+
 #[test]
 fn only_the_event_can_be_looked_into() {
     let sizes = |name: &str| {
