@@ -144,7 +144,7 @@ function settings(value, known) {
     return {};
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw typeError(`options must be an object, not ${describe(value)}`);
+    throw typeError(`options must be an object such as { ttl: 5000 }, not ${describe(value)}`);
   }
   for (const name of Object.keys(value)) {
     if (!known.includes(name)) {

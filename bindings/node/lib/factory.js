@@ -3,10 +3,10 @@
 
 const { native } = require("./native.js");
 const { current } = require("./queue.js");
-const { check: checkStatus, elsewhere, err, out, takeFailure, takeString } = require("./results.js");
+const { elsewhere, err, takeFailure, takeString } = require("./results.js");
 const { ContendedError, localError, toError, typeError } = require("./errors.js");
 const { Status } = require("./status.js");
-const { withOptions } = require("./options.js");
+const sets = require("./sets.js");
 const { makeLock } = require("./lock.js");
 const { makeReentrant } = require("./reentrant.js");
 const check = require("./arguments.js");
@@ -16,7 +16,10 @@ const check = require("./arguments.js");
 const DEFAULT_TTL = 10_000;
 
 class Factory {
-  #handle;
+  /** The nodes, which other factories may share. */
+  #set;
+  /** The operations that can be cancelled: by what number, and on which queue. @type {Set<() => void>} */
+  #underWay = new Set();
   /** @type {Promise<void> | undefined} */
   #closed;
 
@@ -25,10 +28,8 @@ class Factory {
    * @param {object} [options]
    */
   constructor(urls, options = {}) {
-    const nodes = check.urls(urls);
-    withOptions(options, (handle) => checkStatus(native.factory_new(nodes, nodes.length, handle, out, err)));
-    this.#handle = out[0];
-    forgotten.register(this, this.#handle, this);
+    this.#set = sets.join(check.urls(urls), options);
+    forgotten.register(this, this.#set, this);
   }
 
   /**
@@ -62,10 +63,10 @@ class Factory {
    */
   async using(resource, optionsOrWork, maybeWork) {
     const [options, work] = typeof optionsOrWork === "function" ? [{}, optionsOrWork] : [optionsOrWork, maybeWork];
+    const settings = acquireOptions(options, true);
     if (typeof work !== "function") {
       throw typeError(`work must be a function, not ${check.describe(work)}`);
     }
-    const settings = acquireOptions(options, true);
     const lock = await this.#acquire(check.resources(resource), settings);
     let result;
     try {
@@ -97,7 +98,7 @@ class Factory {
     const name = check.resource(resource);
     const signal = check.signal(check.settings(options, ASK).signal);
     const { value } = await this.#run(signal, (queue, id) =>
-      native.submit_is_locked(this.#handle, name, queue, id, err),
+      native.submit_is_locked(this.#set.handle, name, queue, id, err),
     );
     return value === 1;
   }
@@ -105,7 +106,7 @@ class Factory {
   async check() {
     this.#mustBeOpen();
     const [report, failure] = [new BigUint64Array(1), new BigUint64Array(1)];
-    const status = await elsewhere(native.factory_check, this.#handle, report, failure);
+    const status = await elsewhere(native.factory_check, this.#set.handle, report, failure);
     if (status !== 0) {
       throw toError(takeFailure(failure[0]));
     }
@@ -115,7 +116,7 @@ class Factory {
   async vouch() {
     this.#mustBeOpen();
     const failure = new BigUint64Array(1);
-    if ((await elsewhere(native.factory_vouch, this.#handle, failure)) !== 0) {
+    if ((await elsewhere(native.factory_vouch, this.#set.handle, failure)) !== 0) {
       throw toError(takeFailure(failure[0]));
     }
   }
@@ -123,7 +124,10 @@ class Factory {
   close() {
     if (this.#closed === undefined) {
       forgotten.unregister(this);
-      this.#closed = elsewhere(native.factory_free, this.#handle);
+      this.#closed = sets.leave(this.#set);
+      for (const cancel of this.#underWay) {
+        cancel();
+      }
     }
     return this.#closed;
   }
@@ -139,8 +143,8 @@ class Factory {
   async #acquire(names, { ttl, wait, signal, keepAlive }) {
     const ended = await this.#run(signal, (queue, id) =>
       names.length === 1
-        ? native.submit_acquire(this.#handle, names[0], ttl, wait, queue, id, err)
-        : native.submit_acquire_many(this.#handle, names, names.length, ttl, wait, queue, id, err),
+        ? native.submit_acquire(this.#set.handle, names[0], ttl, wait, queue, id, err)
+        : native.submit_acquire_many(this.#set.handle, names, names.length, ttl, wait, queue, id, err),
     );
     const lock = makeLock(ended.lock, names, ended.fence, this);
     if (keepAlive) {
@@ -163,12 +167,18 @@ class Factory {
     const ending = queue.run(id, begin);
     const cancel = () => queue.cancel(id);
     signal?.addEventListener("abort", cancel);
+    this.#underWay.add(cancel);
     const ended = await ending;
+    this.#underWay.delete(cancel);
     signal?.removeEventListener("abort", cancel);
     if (signal?.aborted) {
       // It may have aborted just after the lock was won; freeing gives that back.
       native.lock_free(ended.lock);
       check.unlessAborted(signal);
+    }
+    if (ended.failure?.status === Status.CANCELLED) {
+      // By close(), since there was no signal.
+      this.#mustBeOpen();
     }
     if (ended.failure !== null) {
       throw toError(ended.failure);
@@ -226,12 +236,12 @@ const TRY = ["ttl", "keepAlive", "signal"];
 const ASK = ["signal"];
 
 /**
- * Factories that nobody can use any more. Freeing one may wait for the nodes.
+ * Factories that nobody can use any more.
  *
- * @type {FinalizationRegistry<bigint>}
+ * @type {FinalizationRegistry<import("./sets.js").NodeSet>}
  */
-const forgotten = new FinalizationRegistry((handle) => {
-  elsewhere(native.factory_free, handle).catch(() => {});
+const forgotten = new FinalizationRegistry((set) => {
+  sets.leave(set).catch(() => {});
 });
 
 module.exports = { Factory };

@@ -2,7 +2,7 @@
 // Locks that were collected before they were released: nobody can release them any more.
 
 const { native } = require("./native.js");
-const { current } = require("./queue.js");
+const { forget } = require("./queue.js");
 
 /**
  * @typedef {object} Grip
@@ -20,7 +20,7 @@ function letGo(grip) {
     freeWhenExpired(grip.handle);
     return;
   }
-  current().forget(grip.keptAs);
+  forget(grip.keptAs);
   native.lock_free(grip.handle);
   process.emitWarning(
     `the lock on ${JSON.stringify(grip.resource)} was to be kept alive, but nothing refers to it any more; it is released`,

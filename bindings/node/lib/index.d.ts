@@ -62,7 +62,10 @@ export interface AcquireOptions extends TryOptions {
   wait?: number;
 }
 
-/** A set of nodes, independent Redis masters, from which locks are taken. One for each set is enough for a process. */
+/**
+ * A set of nodes, independent Redis masters, from which locks are taken. Factories of one thread with the same URLs and
+ * options share their connections.
+ */
 export class Factory {
   /**
    * Returns at once: the nodes are connected in the background, and the first acquire waits for them. A factory does not
@@ -114,8 +117,9 @@ export class Factory {
   vouch(): Promise<void>;
 
   /**
-   * Closes the connections; can be called again. Acquires that still wait reject with a {@link ClosedError}. Locks that
-   * are held stay held and usable. Resolves when releases that run in the background have reached the nodes.
+   * Closes the factory; can be called again. What still waits rejects with a {@link ClosedError}. Locks that are held stay
+   * held and usable. With the last factory of these URLs and options the connections are closed; it resolves when releases
+   * that run in the background have reached the nodes.
    */
   close(): Promise<void>;
 
@@ -168,12 +172,13 @@ export class Lock {
 
   /**
    * Has the lock end `ttl` milliseconds from now. A lost lock is not taken anew, and a failed extension leaves the lock as
-   * it was. Rejects with an {@link ExpiredError}, {@link NoQuorumError} or {@link ReleasedError}.
+   * it was. Rejects with an {@link ExpiredError}, {@link NoQuorumError} or {@link ReleasedError}. Resolves to this lock.
    */
-  extend(ttl: number): Promise<void>;
+  extend(ttl: number): Promise<this>;
 
   /**
-   * Has the library extend the lock at a third of its TTL until it is released or lost, or its factory is closed; also while
+   * Has the library extend the lock at a third of its TTL until it is released or lost, or the last factory of its nodes is
+   * closed; also while
    * the event loop is busy. `signal` tells of a loss, a tenth of the TTL before the validity ends at the latest.
    */
   keepAlive(): void;

@@ -2,7 +2,7 @@
 // A lock that is held.
 
 const { native } = require("./native.js");
-const { current } = require("./queue.js");
+const { current, forget } = require("./queue.js");
 const { err } = require("./results.js");
 const { localError, toError, typeError } = require("./errors.js");
 const { Status } = require("./status.js");
@@ -114,6 +114,7 @@ class Lock {
       this.keepAlive();
     }
     this.#watchLoss();
+    return this;
   }
 
   keepAlive() {
@@ -175,7 +176,7 @@ class Lock {
   #stopWatching() {
     clearTimeout(this.#timer);
     listened.delete(this);
-    current().forget(this.#grip.keptAs);
+    forget(this.#grip.keptAs);
     this.#grip.keptAs = 0;
   }
 

@@ -1,10 +1,10 @@
 "use strict";
 // The C library: found, loaded, checked for its version, and its functions declared.
 
-const fs = require("node:fs");
-const path = require("node:path");
 const { isMainThread } = require("node:worker_threads");
-const koffi = require("koffi");
+const { candidates } = require("./candidates.js");
+const { koffi } = require("./koffi.js");
+const { fits } = require("./version.js");
 const { version: bindingVersion } = require("../package.json");
 
 const POINTER = "void *";
@@ -56,19 +56,6 @@ const FUNCTIONS = /** @type {const} */ ({
 /** @typedef {{ (...args: any[]): any, async: (...args: any[]) => void }} NativeFunction */
 /** @typedef {Record<keyof typeof FUNCTIONS, NativeFunction>} Native */
 
-const FILE = process.platform === "darwin" ? "libredlock.0.dylib" : "libredlock.so.0";
-
-/** Where the library may be, best first. */
-function candidates() {
-  const named = process.env.REDLOCK_LIBRARY;
-  if (named) {
-    return [path.resolve(named)];
-  }
-  const bundled = path.join(__dirname, "..", "native", FILE);
-  // The bare name is looked up by the system's loader: LD_LIBRARY_PATH, ld.so.conf.
-  return fs.existsSync(bundled) ? [bundled] : [FILE];
-}
-
 /** Loads the first library that can be loaded. */
 function open() {
   const complaints = [];
@@ -86,20 +73,7 @@ function open() {
 }
 
 /**
- * Whether a library has all that a binding of some version needs: until 1.0 the same minor version, afterwards the same
- * major one and at least the minor one.
- *
- * @param {string} binding
- * @param {string} library
- */
-function fits(binding, library) {
-  const [wantedMajor, wantedMinor] = binding.split(".").map(Number);
-  const [major, minor] = library.split(".").map(Number);
-  return major === wantedMajor && (major === 0 ? minor === wantedMinor : minor >= wantedMinor);
-}
-
-/**
- * @param {koffi.LibraryHandle} library
+ * @param {import("koffi").LibraryHandle} library
  * @param {string} file
  */
 function checkVersion(library, file) {

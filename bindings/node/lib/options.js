@@ -42,22 +42,36 @@ function toText(value, name) {
 }
 
 /**
- * Calls `use` with the handle of the library's options, as `options` has them.
+ * A factory's options as the library has them, in an order that does not depend on how they were written.
  *
  * @param {unknown} options
- * @param {(handle: bigint) => void} use
+ * @returns {[string, string][]}
  */
-function withOptions(options, use) {
+function optionTexts(options) {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw typeError(`options must be an object, not ${describe(options)}`);
   }
+  return Object.entries(options)
+    .filter(([, value]) => value !== undefined)
+    .map(
+      ([name, value]) =>
+        /** @type {[string, string]} */ ([snakeCase(text(name, "the option's name")), toText(value, name)]),
+    )
+    .sort(([one], [other]) => (one < other ? -1 : 1));
+}
+
+/**
+ * Calls `use` with the handle of the library's options.
+ *
+ * @param {[string, string][]} texts
+ * @param {(handle: bigint) => void} use
+ */
+function withOptions(texts, use) {
   checkStatus(native.options_new(out, err));
   const handle = out[0];
   try {
-    for (const [name, value] of Object.entries(options)) {
-      if (value !== undefined) {
-        checkStatus(native.options_set(handle, snakeCase(text(name, "the option's name")), toText(value, name), err));
-      }
+    for (const [name, value] of texts) {
+      checkStatus(native.options_set(handle, name, value, err));
     }
     use(handle);
   } finally {
@@ -74,4 +88,4 @@ function optionTable() {
   }));
 }
 
-module.exports = { withOptions, optionTable };
+module.exports = { optionTexts, withOptions, optionTable };

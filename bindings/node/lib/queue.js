@@ -1,7 +1,8 @@
 "use strict";
 // The completion queue of this thread: starts operations in the library and resolves their promises when they end.
 //
-// There is one for each JavaScript thread, made when it is first needed. Starting and ending operations are short calls;
+// There is one for each JavaScript thread, made when it is first needed, and closed when no factory is open and nothing is under
+// way. Starting and ending operations are short calls;
 // the waiting in between is done by the library, and by libuv for the queue's descriptor.
 
 const os = require("node:os");
@@ -105,6 +106,16 @@ class Queue {
   /** @param {number} id */
   forget(id) {
     this.#losses.delete(id);
+    this.closeIfIdle();
+  }
+
+  /** Nobody needs it for now; whoever does next makes another one. */
+  closeIfIdle() {
+    if (users === 0 && this.#underWay.size === 0 && this.#losses.size === 0 && queue === this) {
+      queue = undefined;
+      this.#socket.destroy();
+      native.queue_free(this.#handle);
+    }
   }
 
   /** Takes all events there are: a new one wakes us only when there were none. */
@@ -119,6 +130,7 @@ class Queue {
     } while (count === BATCH);
     if (this.#underWay.size === 0) {
       this.#socket.unref();
+      this.closeIfIdle();
     }
   }
 
@@ -168,10 +180,33 @@ class Queue {
 /** @type {Queue | undefined} */
 let queue;
 
+/** How many factories are open in this thread. */
+let users = 0;
+
 /** The queue of this thread. */
 function current() {
   queue ??= new Queue();
   return queue;
 }
 
-module.exports = { current };
+/**
+ * The lock with that number is not kept alive any more.
+ *
+ * @param {number} id
+ */
+function forget(id) {
+  queue?.forget(id);
+}
+
+/** A factory was opened. */
+function addUser() {
+  users += 1;
+}
+
+/** A factory was closed. */
+function removeUser() {
+  users -= 1;
+  queue?.closeIfIdle();
+}
+
+module.exports = { current, forget, addUser, removeUser };

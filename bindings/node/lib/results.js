@@ -1,7 +1,7 @@
 "use strict";
 // How results come back from C: places that functions write to, and failures as plain data.
 
-const koffi = require("koffi");
+const { koffi } = require("./koffi.js");
 const { native } = require("./native.js");
 const { toError } = require("./errors.js");
 const { statusName } = require("./status.js");

@@ -91,6 +91,10 @@ test("other settings are checked too", async (t) => {
   isBadInput(await failureOf(factory.tryAcquire(newResource(), { wait: 5 })), TypeError, /no option "wait"/);
   isBadInput(await failureOf(factory.using(newResource())), TypeError, /work must be a function/);
   isBadInput(await failureOf(factory.using(newResource(), {}, "work")), TypeError, /work must be a function/);
+  // As node-redlock has it: the second argument is the one that is wrong.
+  const using = (...rest) => failureOf(factory.using([newResource()], ...rest));
+  for (const rest of [[5000, {}, () => {}], [5000, () => {}], [5000]])
+    isBadInput(await using(...rest), TypeError, /options must be an object such as \{ ttl: 5000 \}, not 5000/);
   isBadInput(await failureOf(() => factory.reentrant("")), TypeError, /empty/);
   isBadInput(await failureOf(() => factory.reentrant("r", { ttl: 0 })), RangeError, /ttl is 0/);
 });

@@ -1,18 +1,11 @@
 // The package as its users get it: packed, installed into a project of its own, and the README's words proven right.
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, copyFile, cp, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { binding, examples, npm, pack, project, run, scratch } from "./project.mjs";
 import { urls } from "./support.mjs";
-
-const run = promisify(execFile);
-const binding = fileURLToPath(new URL("..", import.meta.url));
-const examples = path.join(binding, "..", "..", "examples", "node");
 
 /** The README's fenced block after a comment. */
 async function block(comment) {
@@ -22,16 +15,14 @@ async function block(comment) {
   return after.split("```")[1].replace(/^.*\n/, "");
 }
 
-/** A project that has installed the package. */
-async function project(t) {
-  const directory = await mkdtemp(path.join(tmpdir(), "libredlock-user-"));
-  t.after(() => rm(directory, { recursive: true }));
-  await writeFile(path.join(directory, "package.json"), "{}");
-  await run("npm", ["install", "--install-links", "--ignore-scripts", "--prefer-offline", "--no-audit", binding], {
-    cwd: directory,
-  });
-  return directory;
+/** Whether the package can be loaded in a folder. */
+async function loads(directory) {
+  const program = 'console.log(require("libredlock").versions.binding)';
+  const { stdout } = await run(process.execPath, ["-e", program], { cwd: directory });
+  return stdout.trim() === VERSION;
 }
+
+const VERSION = JSON.parse(await readFile(path.join(binding, "package.json"), "utf8")).version;
 
 test("the README's first example is the program that it names", async () => {
   assert.equal(await block("examples/node/first.mjs"), await readFile(path.join(examples, "first.mjs"), "utf8"));
@@ -49,12 +40,66 @@ test("an installed package runs the examples", async (t) => {
   assert.equal(story.match(/ paid invoice:/g).length, 10);
   assert.match(story, /10 of 10 invoices are paid, each once/);
   assert.match(story, /moving money between account:a and account:b/);
-  const { stdout } = await run(
-    process.execPath,
-    ["-e", 'console.log(Object.keys(require("libredlock")).length > 10)'],
-    {
-      cwd: directory,
-    },
-  );
-  assert.equal(stdout.trim(), "true");
+});
+
+test("what npm does later leaves an installed package whole", async (t) => {
+  const directory = await project(t);
+  const other = await scratch(t, "other");
+  await writeFile(path.join(other, "package.json"), JSON.stringify({ name: "other", version: "1.0.0" }));
+  await npm(directory, "install", `./${await pack(directory, other)}`);
+  assert.ok(await loads(directory));
+  await npm(directory, "ci");
+  assert.ok(await loads(directory));
+  await rm(path.join(directory, "node_modules"), { recursive: true });
+  await npm(directory, "install");
+  assert.ok(await loads(directory));
+});
+
+/** A clone in which npm has installed nothing yet, and the programs that it finds: a `cargo` and npm's own. */
+async function clone(t, cargo) {
+  const root = await scratch(t, "clone");
+  const [folder, programs] = [path.join(root, "bindings", "node"), path.join(root, "programs")];
+  await cp(binding, folder, {
+    recursive: true,
+    filter: (file) => !/node_modules|\/native$|\/tests$|\.tgz$/.test(file),
+  });
+  await writeFile(path.join(root, "Cargo.toml"), "");
+  await mkdir(programs);
+  await symlink(process.execPath, path.join(programs, "node"));
+  await writeFile(path.join(programs, "cargo"), `#!/bin/sh\n${cargo}\n`);
+  await chmod(path.join(programs, "cargo"), 0o755);
+  return { root, folder, programs };
+}
+
+function prepare({ root, folder, programs }, environment) {
+  return run(process.execPath, ["scripts/prepare.js"], {
+    cwd: folder,
+    env: { HOME: root, PATH: `${programs}:/usr/bin:/bin`, ...environment },
+  });
+}
+
+test("a library that is installed is found before any dependency is, and nothing is built", async (t) => {
+  const place = await clone(t, "echo cargo was called >&2; exit 1");
+  await prepare(place, { REDLOCK_LIBRARY: process.env.REDLOCK_LIBRARY });
+  await prepare(place, { LD_LIBRARY_PATH: path.dirname(process.env.REDLOCK_LIBRARY) });
+});
+
+test("where none is installed, or one of another version, cargo builds it into the package", async (t) => {
+  const place = await clone(t, 'mkdir -p target/release && cp "$BUILT" target/release/libredlock.so');
+  const built = path.join(place.folder, "native", "libredlock.so.0");
+  await prepare(place, { BUILT: process.env.REDLOCK_LIBRARY });
+  await run(process.execPath, [
+    "-e",
+    `process.exit(require("fs").statSync(${JSON.stringify(built)}).size > 0 ? 0 : 1)`,
+  ]);
+  await rm(built);
+  const other = path.join(place.root, "libredlock.so.9.9.9");
+  await copyFile(process.env.REDLOCK_LIBRARY, other);
+  await prepare(place, { BUILT: process.env.REDLOCK_LIBRARY, REDLOCK_LIBRARY: other });
+  assert.ok((await readFile(built)).length > 0);
+});
+
+test("a failure of cargo says where to read on", async (t) => {
+  const place = await clone(t, "exit 1");
+  await assert.rejects(prepare(place, {}), /libredlock is not installed, and cargo could not build it.*README/);
 });

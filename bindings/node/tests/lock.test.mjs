@@ -27,6 +27,16 @@ test("a lock is held until it is released", async (t) => {
   await until(async () => (await serversWith(resource)) === 0, "no server has the key");
 });
 
+test("an extension gives the lock, as node-redlock's does", async (t) => {
+  const factory = newFactory(t);
+  let lock = await factory.acquire(newResource(), { ttl: 5000 });
+  const first = lock;
+  lock = await lock.extend(60_000);
+  assert.equal(lock, first);
+  assert.ok(lock.validity > 5000);
+  await lock.release();
+});
+
 test("what another holds is not given", async (t) => {
   const [mine, other] = [newFactory(t), newFactory(t)];
   const resource = newResource();

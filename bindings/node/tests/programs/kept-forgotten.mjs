@@ -26,8 +26,9 @@ while (await factory.isLocked(forgotten)) {
 }
 console.log("the forgotten one is free");
 
-// Nothing but the lock refers to its factory, which must not be collected and closed under it.
-const alone = await new Factory(process.env.REDLOCK_TEST_URLS.split(",")).acquire(`${resource}:alone`, { ttl: 300 });
+// Nothing but the lock refers to its factory, which must not be collected and closed under it. It shares its nodes with no other.
+const urls = process.env.REDLOCK_TEST_URLS.split(",");
+const alone = await new Factory(urls, { fairGraceMs: 51 }).acquire(`${resource}:alone`, { ttl: 300 });
 alone.keepAlive();
 const unkept = await factory.acquire(`${resource}:unkept`, { ttl: 1000 });
 while (unkept.validity > 0) {
