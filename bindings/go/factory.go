@@ -1,3 +1,5 @@
+//go:build cgo
+
 package redlock
 
 import (
@@ -10,9 +12,10 @@ import (
 )
 
 // Factory is a set of nodes, independent Redis masters, from which locks are taken. Any number of goroutines may use
-// it at once. One for each set of nodes is enough for a process: it keeps one connection to each node.
+// it at once. All factories of a process with the same URLs and options share one connection to each node.
 type Factory struct {
 	_      noCopy
+	nodes  *nodeSet
 	handle factoryHandle
 	port   *port
 	// closed becomes true once; it is shared with the cleanup.
@@ -47,18 +50,13 @@ func newWith(urls []string, options []Option) (*Factory, *Error) {
 	if failed != nil {
 		return nil, failed
 	}
-	handle, failed := newFactory(urls, settings)
+	nodes, failed := joinNodes(urls, settings)
 	if failed != nil {
 		return nil, failed
 	}
-	port, failed := newPort()
-	if failed != nil {
-		freeFactory(handle)
-		return nil, failed
-	}
-	port.direct.prepare(settings)
-	f := &Factory{handle: handle, port: port}
-	f.cleanup = runtime.AddCleanup(f, forgotten.close, forgotten{handle, port})
+	f := &Factory{nodes: nodes, handle: nodes.handle, port: nodes.port}
+	// It may block for the node timeout, which other cleanups need not wait for.
+	f.cleanup = runtime.AddCleanup(f, func(nodes *nodeSet) { go nodes.leave() }, nodes)
 	return f, nil
 }
 
@@ -78,30 +76,16 @@ func newSettings(urls []string, options []Option) ([]setting, *Error) {
 	return o.settings, o.check()
 }
 
-// forgotten is what a factory leaves behind that was collected without having been closed.
-type forgotten struct {
-	handle factoryHandle
-	port   *port
-}
-
-func (f forgotten) close() {
-	// Freeing may block for the node timeout, which other cleanups need not wait for.
-	go func() {
-		freeFactory(f.handle)
-		f.port.leave()
-	}()
-}
-
-// Close ends the factory. Locks under way fail with [ErrClosed]; those that are held stay held and usable. It waits for
-// releases in the background, at most for the node timeout. To close a factory again does nothing. The error is always
-// nil; it makes a factory an io.Closer.
+// Close ends the factory. Locks under way fail with [ErrClosed]; those that are held stay held and usable. The last
+// factory of its nodes and options waits for releases in the background, at most for the node timeout, and closes the
+// connections. To close a factory again does nothing. The error is always nil; it makes a factory an io.Closer.
 func (f *Factory) Close() error {
 	if !f.usable() || !f.closed.CompareAndSwap(false, true) {
 		return nil
 	}
 	f.cleanup.Stop()
-	freeFactory(f.handle)
-	f.port.leave()
+	f.port.cancelAll(f)
+	f.nodes.leave()
 	return nil
 }
 
@@ -202,7 +186,7 @@ func (f *Factory) acquire(ctx context.Context, names []string, ttl, wait time.Du
 	if tried && (failed == nil || wait == 0 || !failed.passing()) {
 		return handle, failed
 	}
-	ended, failed := f.port.run(ctx, func(to queueHandle, id uint64) *Error {
+	ended, failed := f.port.run(ctx, f, func(to queueHandle, id uint64) *Error {
 		return submitAcquire(f.handle, names, ttl, wait, to, id)
 	})
 	return ended.lock, failed
@@ -228,6 +212,10 @@ func waitWithin(ctx context.Context, wait time.Duration) (time.Duration, bool) {
 func (f *Factory) explain(ctx context.Context, failed *Error, byContext bool) *Error {
 	switch failed.Status {
 	case ErrCancelled:
+		if ctx.Err() == nil {
+			// By Close.
+			return closed()
+		}
 		failed.cause = ctx.Err()
 	case ErrContended, ErrNoQuorum:
 		if byContext {
@@ -258,7 +246,7 @@ func (f *Factory) isLocked(ctx context.Context, resource string) (bool, *Error) 
 	if failed := checkNames([]string{resource}); failed != nil {
 		return false, failed
 	}
-	ended, failed := f.port.run(ctx, func(to queueHandle, id uint64) *Error {
+	ended, failed := f.port.run(ctx, f, func(to queueHandle, id uint64) *Error {
 		return submitIsLocked(f.handle, resource, to, id)
 	})
 	runtime.KeepAlive(f)

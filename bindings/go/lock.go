@@ -1,3 +1,5 @@
+//go:build cgo
+
 package redlock
 
 import (
@@ -205,8 +207,8 @@ func (l *Lock) Validity() time.Duration {
 	return lockValidity(l.handle)
 }
 
-// KeepAlive has the library extend the lock in time, at a third of its TTL, until it is given back or lost, or its
-// factory is closed. The TTL is that of the lock, or of the last [Lock.Extend]. [Lock.Lost] and [Lock.Context] tell when
+// KeepAlive has the library extend the lock in time, at a third of its TTL, until it is given back or lost, or the last
+// factory of its nodes is closed. The TTL is that of the lock, or of the last [Lock.Extend]. [Lock.Lost] and [Lock.Context] tell when
 // it cannot be extended any more: a tenth of the TTL before the validity ends at the latest.
 func (l *Lock) KeepAlive() error {
 	failed := l.ready(context.Background())

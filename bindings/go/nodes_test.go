@@ -45,7 +45,9 @@ func factory(t testing.TB, options ...Option) *Factory {
 // plainFactory is one with the node timeout that it has by default.
 func plainFactory(t testing.TB, options ...Option) *Factory {
 	t.Helper()
-	f, err := New(nodeURLs(), options...)
+	// A value of its own for an option of no consequence: what other tests do with their connections is not seen here.
+	own := WithOption("ballot_retention_ms", strconv.FormatInt(86_400_000-names.Add(1), 10))
+	f, err := New(nodeURLs(), append([]Option{own}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package redlock
 
 import (
@@ -9,7 +11,7 @@ import (
 )
 
 // port is where a factory's operations end: the library's completion queue, and the goroutine that takes the events
-// from it and wakes whoever waits for them. It lives as long as its factory and the factory's locks.
+// from it and wakes whoever waits for them. It lives as long as its set of nodes and the locks on them.
 type port struct {
 	queue queueHandle
 	// file is a duplicate of the queue's descriptor, which Go's poller waits for.
@@ -17,7 +19,7 @@ type port struct {
 	direct direct
 	// underWay counts the operations that have begun and not ended.
 	underWay atomic.Int64
-	// users counts the factory, its locks, and operations under way.
+	// users counts the set of nodes, its locks, and operations under way.
 	users  atomic.Int64
 	lastID atomic.Uint64
 
@@ -36,6 +38,8 @@ type port struct {
 type call struct {
 	// ended receives the outcome, exactly once for each operation; it has room for it.
 	ended chan outcome
+	// owner is the factory whose end is the end of the operation; nil where it goes on.
+	owner *Factory
 }
 
 // calls are used again and again, with their channels.
@@ -148,9 +152,10 @@ func (p *port) lose(id uint64, loss outcome) {
 type operation func(to queueHandle, id uint64) *Error
 
 // begin starts an operation. Its outcome has to be awaited or abandoned.
-func (p *port) begin(start operation) (uint64, *call, *Error) {
+func (p *port) begin(owner *Factory, start operation) (uint64, *call, *Error) {
 	id := p.lastID.Add(1)
 	call := calls.Get().(*call)
+	call.owner = owner
 	p.use()
 	p.underWay.Add(1)
 	p.mu.Lock()
@@ -167,6 +172,10 @@ func (p *port) begin(start operation) (uint64, *call, *Error) {
 		p.leave()
 		calls.Put(call)
 		return 0, nil, failed
+	}
+	if owner != nil && owner.closed.Load() {
+		// Closed meanwhile, maybe before the operation was registered.
+		p.cancel(id)
 	}
 	return id, call, nil
 }
@@ -192,9 +201,24 @@ func (p *port) cancel(id uint64) {
 	cancelOperation(p.queue, id)
 }
 
-// run carries out an operation that can be cancelled: an acquire or a question.
-func (p *port) run(ctx context.Context, start operation) (outcome, *Error) {
-	id, call, failed := p.begin(start)
+// cancelAll cancels what is under way of a factory.
+func (p *port) cancelAll(owner *Factory) {
+	var own []uint64
+	p.mu.Lock()
+	for id, call := range p.calls {
+		if call != nil && call.owner == owner {
+			own = append(own, id)
+		}
+	}
+	p.mu.Unlock()
+	for _, id := range own {
+		p.cancel(id)
+	}
+}
+
+// run carries out an operation of a factory that can be cancelled: an acquire or a question.
+func (p *port) run(ctx context.Context, owner *Factory, start operation) (outcome, *Error) {
+	id, call, failed := p.begin(owner, start)
 	if failed != nil {
 		return outcome{}, failed
 	}
@@ -211,7 +235,7 @@ func (p *port) judge(ended outcome) (outcome, *Error) {
 
 // runToEnd carries out an operation that goes on in the background when the context ends first.
 func (p *port) runToEnd(ctx context.Context, start operation) (outcome, *Error) {
-	id, call, failed := p.begin(start)
+	id, call, failed := p.begin(nil, start)
 	if failed != nil {
 		return outcome{}, failed
 	}
