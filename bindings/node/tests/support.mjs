@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import net from "node:net";
+import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Factory } from "libredlock";
@@ -105,7 +106,12 @@ function parse(text) {
 
 /** Starts a program of tests/programs in a process of its own. */
 export function start(t, program, args = [], env = {}) {
-  const file = fileURLToPath(new URL(`programs/${program}`, import.meta.url));
+  return startFile(t, fileURLToPath(new URL(`programs/${program}`, import.meta.url)), args, env);
+}
+
+/** Starts a program in a process of its own. */
+export function startFile(t, file, args = [], env = {}) {
+  const program = basename(file);
   const child = spawn(process.execPath, [file, ...args], { env: { ...process.env, ...env }, stdio: "pipe" });
   t.after(() => child.kill("SIGKILL"));
   const running = { child, output: "" };

@@ -20,7 +20,8 @@ static void check(redlock_status status, const char *what) {
 static void sample_options(void) {
   redlock_factory *factory = NULL;
   // @sample options
-  /* There is no such certificate on this machine, and one server is given under several names; the call is what counts. */
+  /* There is no such certificate on this machine, and one server is given under several names; the call is what counts.
+   */
   redlock_error_free(err);
   err = NULL;
   redlock_factory_free(factory);
