@@ -27,8 +27,8 @@ namespace redlock {
 class queue;
 
 /// One grant of a lock, owned by this object: when it is destroyed while the lock is held, the lock is released, which
-/// blocks for about one round trip to the nodes and at most the node timeout; detach() leaves it held instead. Made by a
-/// factory; it does not need its factory to live.
+/// blocks for about one round trip to the nodes and at most the node timeout; detach() leaves it held instead. Made by
+/// a factory; it does not need its factory to live.
 class [[nodiscard]] lock {
 public:
   /// No lock: held() is false, and operations fail with status::invalid_argument.

@@ -185,6 +185,6 @@ int main() {
   return test::run({TEST(is_held_and_given_back), TEST(excludes_others), TEST(ends_with_its_scope),
                     TEST(ends_with_an_exception), TEST(is_waited_for), TEST(is_extended), TEST(is_released_once),
                     TEST(says_that_it_ran_out), TEST(belongs_to_one_object), TEST(outlives_its_factory),
-                    TEST(stays_held_when_detached), TEST(is_not_kept_alive_when_detached),
-                    TEST(is_told_from_results), TEST(health_is_reported)});
+                    TEST(stays_held_when_detached), TEST(is_not_kept_alive_when_detached), TEST(is_told_from_results),
+                    TEST(health_is_reported)});
 }
