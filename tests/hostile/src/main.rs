@@ -84,7 +84,9 @@ fn obey(request: &str) -> Result<String, Error> {
             drop(tables().factories.lock().unwrap().remove(name));
             Ok("freed".to_owned())
         }
-        ["session", options, url] => Ok(session(options, url)),
+        ["release", resource] => release(resource),
+        ["locked", name, resource] => Ok(factory(name).is_locked(resource)?.to_string()),
+        ["session", options, resources, url] => Ok(session(options, resources, url)),
         _ => panic!("what is {request}"),
     }
 }
@@ -136,6 +138,12 @@ fn granted(resource: &str, lock: Lock) -> String {
         .unwrap()
         .insert(resource.to_owned(), lock);
     answer
+}
+
+fn release(resource: &str) -> Result<String, Error> {
+    let lock = tables().locks.lock().unwrap().remove(resource);
+    lock.expect("it was granted").release()?;
+    Ok("released".to_owned())
 }
 
 fn is_stopped() -> bool {
@@ -195,9 +203,9 @@ fn check(name: &str) -> Result<String, Error> {
     ))
 }
 
-/// A whole life: a factory is made, asks for a lock in several ways and goes. Tells the first attempt's outcome, whether
+/// A whole life: a factory is made, asks for a lock (on resources with a plus between them) in several ways and goes. Tells the first attempt's outcome, whether
 /// any was granted, and the longest call in us.
-fn session(text: &str, url: &str) -> String {
+fn session(text: &str, resources: &str, url: &str) -> String {
     let slowest = std::cell::Cell::new(Duration::ZERO);
     let timed = Timed(&slowest);
     let factory = match timed.call(|| Factory::with_options(&[url], &options(text))) {
@@ -205,7 +213,8 @@ fn session(text: &str, url: &str) -> String {
         Err(error) => return format!("{} refused 0", error.status().name()),
     };
     let ttl = Duration::from_secs(5);
-    let first = timed.call(|| factory.acquire("r", ttl, Wait::No));
+    let resources: Vec<&str> = resources.split('+').collect();
+    let first = timed.call(|| factory.acquire_many(&resources, ttl, Wait::No));
     let outcome = first.as_ref().map_or_else(Error::status, |_| Status::Ok);
     let mut granted = first.is_ok();
     match first {
@@ -215,10 +224,12 @@ fn session(text: &str, url: &str) -> String {
         }
         Err(_) => {
             let wait = Wait::For(Duration::from_millis(15));
-            granted |= timed.call(|| factory.acquire("r", ttl, wait)).is_ok();
+            granted |= timed
+                .call(|| factory.acquire_many(&resources, ttl, wait))
+                .is_ok();
         }
     }
-    let _ = timed.call(|| factory.is_locked("r"));
+    let _ = timed.call(|| factory.is_locked(resources[0]));
     let _ = timed.call(|| factory.check());
     timed.call(|| drop(factory));
     let granted = if granted { "granted" } else { "refused" };

@@ -62,7 +62,7 @@ pub fn set_up_length(server: &Server, options: &str) -> usize {
 
 /// The outcome of a whole life of a factory with this one node: the status of the first attempt, and whether any was granted.
 pub fn session(client: &Client, options: &str, url: &str) -> (String, bool) {
-    let answer = client.call(&format!("session {options} {url}"));
+    let answer = client.call(&format!("session {options} r {url}"));
     let words: Vec<&str> = answer.split(' ').collect();
     (words[0].to_owned(), words[1] == "granted")
 }

@@ -9,7 +9,8 @@ use hostile::{Client, Exchange, Flow, Peer, Relay, relay, wire};
 use testkit::Server;
 
 use crate::common::{
-    Bystander, FLOOD, HASTY, MOST_MEMORY_KIB, client, eventually, is_modest, set_up_length,
+    Bystander, FLOOD, HASTY, MOST_MEMORY_KIB, client, eventually, is_modest, occupied,
+    set_up_length,
 };
 
 /// Replies that begin and never end: what begins them, and what goes on for ever.
@@ -152,22 +153,76 @@ pub fn calls_of_unknown_waiters_cost_little() {
 
 /// The same by PUBLISH, on a real server. Whoever may publish may cause a bounded number of extra questions.
 pub fn published_calls_cost_little_on_a_real_server() {
-    const CALLS: usize = 400_000;
     let (server, client) = (Server::builder().start(), client());
     client.call(&format!("open f node_timeout_ms=20000 {}", server.url()));
+    let channel = channel(&server);
+    publish_calls(&server, |number| (channel.clone(), number.to_string()));
+    eventually("the library to go on", || {
+        client.call("try f s 60000").starts_with("granted")
+    });
+    cost_little(questions(&server), PUBLISHED);
+    is_modest(&client);
+}
+
+/// The same for a waiter that is there, whose lock stays held.
+pub fn published_calls_of_a_waiter_cost_little() {
+    let (server, client) = (occupied(), client());
+    client.call(&format!("open f node_timeout_ms=20000 {}", server.url()));
+    let asked = client.ask("acquire f r 60000 30000");
+    let mut waiter = None;
+    eventually("the waiter to be in the queue", || {
+        waiter = queued(&server);
+        waiter.is_some()
+    });
+    let waiter = waiter.expect("it was waited for");
+    let (channel, number) = waiter.rsplit_once('|').expect("a channel and a number");
+    publish_calls(&server, |_| (channel.to_owned(), number.to_owned()));
+    eventually("the library to go on", || {
+        client.call("try f s 60000").starts_with("granted")
+    });
+    cost_little(questions(&server), PUBLISHED);
+    assert!(!client.has_answered(asked), "the wait goes on");
+    is_modest(&client);
+}
+
+/// How many calls are published.
+const PUBLISHED: usize = 400_000;
+
+/// The channel that the process subscribes to.
+fn channel(server: &Server) -> String {
     let mut channel = None;
     eventually("the process to subscribe", || {
         let names = server.command(&["PUBSUB", "CHANNELS", "*redlock:*"]);
         channel = names.elements().first().map(|name| name.text());
         channel.is_some()
     });
-    let channel = channel.expect("it was waited for");
+    channel.expect("it was waited for")
+}
+
+/// A waiter that the server has in a queue: its channel and number.
+fn queued(server: &Server) -> Option<String> {
+    let keys = server.command(&["KEYS", "*"]);
+    let names = keys.elements().iter().map(|key| key.text());
+    names
+        .filter(|key| server.command(&["TYPE", key]).text() == "zset")
+        .find_map(|key| {
+            let members = server.command(&["ZRANGE", &key, "0", "-1"]);
+            let texts = members.elements().iter().map(|member| member.text());
+            texts
+                .into_iter()
+                .find(|text| text.contains("redlock:") && text.contains('|'))
+        })
+}
+
+/// Publishes calls for the lock `r`, as fast as the server takes them, and returns when it has taken all.
+fn publish_calls(server: &Server, mut waiter: impl FnMut(usize) -> (String, String)) {
     let mut publisher = TcpStream::connect(server.address()).expect("the server listens");
     let mut drain = publisher.try_clone().expect("a socket can be shared");
     let draining = std::thread::spawn(move || {
         let _ = std::io::copy(&mut drain, &mut std::io::sink());
     });
-    for number in 0..CALLS / 100 {
+    for round in 0..PUBLISHED / 100 {
+        let (channel, number) = waiter(round);
         let text = format!("{number} wake r");
         let publish = wire::array('*', &[b"PUBLISH", channel.as_bytes(), text.as_bytes()]);
         publisher
@@ -178,9 +233,10 @@ pub fn published_calls_cost_little_on_a_real_server() {
         .shutdown(std::net::Shutdown::Write)
         .expect("it is open");
     draining.join().expect("the server has answered all");
-    eventually("the library to go on", || {
-        client.call("try f s 60000").starts_with("granted")
-    });
+}
+
+/// How many questions about locks the server has answered.
+fn questions(server: &Server) -> usize {
     let stats = server.command(&["INFO", "commandstats"]).text();
     let calls = |name: &str| -> usize {
         let prefix = format!("cmdstat_{name}:calls=");
@@ -191,8 +247,7 @@ pub fn published_calls_cost_little_on_a_real_server() {
             .next()
             .map_or(0, |count| count.parse().expect("a count"))
     };
-    cost_little(calls("eval") + calls("evalsha"), CALLS);
-    is_modest(&client);
+    calls("eval") + calls("evalsha") + calls("set")
 }
 
 fn cost_little(requests: usize, calls: usize) {

@@ -38,7 +38,7 @@ fn published_lines(options: &str) {
         let ask = || {
             // A panic here would keep the others from ending.
             while done.fetch_add(1, Ordering::SeqCst) < FACTORIES && !client.has_died() {
-                let asked = client.ask(&format!("session {options} {}", server.url()));
+                let asked = client.ask(&format!("session {options} r {}", server.url()));
                 match client.answer(asked) {
                     hostile::Answer::Text(text) if text.contains("refused") => {}
                     hostile::Answer::Text(_) => drop(grants.fetch_add(1, Ordering::SeqCst)),
@@ -219,4 +219,61 @@ fn is_plain_set(exchange: &Exchange<'_>, options: &str) -> bool {
 fn send(peer: &mut Peer<'_>, parts: &[&[u8]]) -> Flow {
     peer.send(&parts.concat());
     Flow::Continue
+}
+
+/// Replies that are good ones, but not of these requests.
+const MISPLACED: [(&str, &[&str]); 9] = [
+    ("HELLO", &["+OK\r\n", ":1\r\n", "$2\r\nhi\r\n"]),
+    ("PING", &["+OK\r\n", ":1\r\n", "$-1\r\n"]),
+    ("SCRIPT LOAD", &["+OK\r\n", ":1\r\n", "*1\r\n:1\r\n"]),
+    (
+        "SET",
+        &[":1\r\n", "$2\r\nhi\r\n", "*1\r\n:1\r\n", "+PONG\r\n"],
+    ),
+    ("ZADD", &["+OK\r\n", "$-1\r\n", "*1\r\n:1\r\n"]),
+    ("SCRIPT EXISTS", &["+OK\r\n", ":1\r\n", "$-1\r\n"]),
+    ("TIME", &["+OK\r\n", ":1\r\n", "*1\r\n:1\r\n"]),
+    ("EVALSHA", &["+OK\r\n", "*1\r\n:1\r\n", "+PONG\r\n"]),
+    ("EXISTS", &["+OK\r\n", "$-1\r\n", "*1\r\n:1\r\n"]),
+];
+
+/// A reply that cannot be the request's shows that the stream is shifted: the connection is no good any more.
+pub fn a_reply_to_something_else_ends_the_connection() {
+    let (server, client) = (Server::builder().start(), client());
+    let mut kept = Vec::new();
+    for (name, replies) in MISPLACED {
+        for reply in replies {
+            let relay = Relay::to(&server, move |exchange, peer| {
+                match exchange.name() == name && exchange.connection == 0 {
+                    true => send(peer, &[reply.as_bytes()]),
+                    false => relay::pass(exchange, peer),
+                }
+            });
+            client.call(&format!("open f {HASTY} {}", relay.url()));
+            if client
+                .call("acquire f free 60000 5000")
+                .starts_with("granted")
+            {
+                client.call("release free");
+            }
+            client.call("locked f free");
+            // Whatever it still has to tell the node.
+            client.call("acquire f other 60000 5000");
+            let ended = (0..200).any(|_| {
+                client.call("check f");
+                std::thread::yield_now();
+                relay.accepted() > 1
+            });
+            if !ended {
+                kept.push(format!("{reply:?} to {name}"));
+            }
+            client.call("free f");
+        }
+    }
+    assert!(
+        kept.is_empty(),
+        "{} connections were kept: {kept:?}",
+        kept.len()
+    );
+    client.is_sound();
 }

@@ -27,6 +27,7 @@ scenarios! {
         a_message_cut_anywhere_around_the_set_up_is_no_grant
         replies_too_many_are_no_grant_without_fences
         replies_too_many_are_no_grant_with_default_options
+        a_reply_to_something_else_ends_the_connection
     }
     // What is not the protocol, or not what a server says.
     malformed {
@@ -44,6 +45,7 @@ scenarios! {
         a_flood_of_replies_is_cut_off
         calls_of_unknown_waiters_cost_little
         published_calls_cost_little_on_a_real_server
+        published_calls_of_a_waiter_cost_little
         a_server_that_never_reads_fills_no_memory
         long_errors_are_cut_short
     }

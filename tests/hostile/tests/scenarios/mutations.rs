@@ -23,26 +23,36 @@ const AT_ONCE: usize = 12;
 /// Time limits such that a session that misses a reply is over soon.
 const LIMITS: &str = "connect_timeout_ms=60,node_timeout_ms=20";
 
-/// A dialogue: its name, the options that it is held with, and whether another owner holds the lock.
+/// A dialogue: its name, the options that it is held with, the resources that are asked for, and whether another owner holds
+/// the first of them.
 struct Setting {
     name: &'static str,
     options: &'static str,
+    resources: &'static str,
     held: bool,
 }
 
-const SETTINGS: [Setting; 6] = [
-    setting("granted", "fencing=on", false),
-    setting("held", "fencing=on", true),
-    setting("granted-unfenced", "fencing=off", false),
-    setting("held-unfenced", "fencing=off", true),
-    setting("held-unfair", "fencing=off,fair=off", true),
-    setting("held-resp2", "fencing=on,protocol=resp2", true),
+const SETTINGS: [Setting; 8] = [
+    setting("granted", "fencing=on", "r", false),
+    setting("held", "fencing=on", "r", true),
+    setting("granted-unfenced", "fencing=off", "r", false),
+    setting("held-unfenced", "fencing=off", "r", true),
+    setting("held-unfair", "fencing=off,fair=off", "r", true),
+    setting("held-resp2", "fencing=on,protocol=resp2", "r", true),
+    setting("granted-many", "fencing=on", "r+s+t", false),
+    setting("held-many", "fencing=off", "r+s+t", true),
 ];
 
-const fn setting(name: &'static str, options: &'static str, held: bool) -> Setting {
+const fn setting(
+    name: &'static str,
+    options: &'static str,
+    resources: &'static str,
+    held: bool,
+) -> Setting {
     Setting {
         name,
         options,
+        resources,
         held,
     }
 }
@@ -59,8 +69,7 @@ pub fn a_dialogue_is_replayed() {
     for setting in &SETTINGS {
         replay.begin(&Arc::new(Dialogue::read(setting.name)), Plan::none());
         // Nothing is to time out because the machine is busy.
-        let request = format!("session {} {}", setting.options, replay.url());
-        let outcome = client.call(&request);
+        let outcome = client.call(&request(setting, setting.options, &replay.url()));
         let expected = if setting.held {
             "REDLOCK_ERR_CONTENDED refused"
         } else {
@@ -81,6 +90,11 @@ pub fn a_dialogue_is_replayed() {
     client.is_sound();
 }
 
+/// What the client is told to do.
+fn request(setting: &Setting, options: &str, url: &str) -> String {
+    format!("session {options} {} {url}", setting.resources)
+}
+
 fn record(setting: &Setting) {
     let server = Server::builder().start();
     if setting.held {
@@ -95,7 +109,7 @@ fn record(setting: &Setting) {
         }
     });
     let client = client();
-    client.call(&format!("session {} {}", setting.options, relay.url()));
+    client.call(&request(setting, setting.options, &relay.url()));
     recording.dialogue().write(setting.name);
 }
 
@@ -219,7 +233,8 @@ impl Run {
         let plan = Plan::new(&mut random, dialogue.exchanges.len());
         replay.begin(dialogue, plan.clone());
         let options = format!("{LIMITS},{}", SETTINGS[which].options);
-        let answer = client.answer(client.ask(&format!("session {options} {}", replay.url())));
+        let request = request(&SETTINGS[which], &options, &replay.url());
+        let answer = client.answer(client.ask(&request));
         let what = match answer {
             Answer::Died => "the process died".to_owned(),
             Answer::Hangs => "a call does not return".to_owned(),
