@@ -57,10 +57,7 @@ fn replies(tape: &Tape) -> Vec<Vec<u8>> {
         let request = tape.requests.get(replies.len());
         let subscribes = request.is_some_and(|words| wire::name(words) == "SUBSCRIBE");
         let is_push = frame[0] == b'>';
-        let confirms = is_push
-            && wire::strings(frame)
-                .first()
-                .is_some_and(|it| it == b"subscribe");
+        let confirms = is_push && request.is_some_and(|words| confirms(frame, words));
         match (subscribes, is_push) {
             (true, true) if confirms => replies.push(frame.to_vec()),
             (_, true) => {}
@@ -70,6 +67,12 @@ fn replies(tape: &Tape) -> Vec<Vec<u8>> {
         }
     }
     replies
+}
+
+/// Whether a push says that the channel of this request is subscribed to.
+fn confirms(push: &[u8], request: &[Vec<u8>]) -> bool {
+    let words = wire::strings(push);
+    words.first().is_some_and(|kind| kind == b"subscribe") && words.get(1) == request.get(1)
 }
 
 fn is_resp2(tape: &Tape) -> bool {

@@ -99,8 +99,17 @@ struct Script {
 
 impl Script {
     /// The next reply to such a request: the recorded ones in their order, and the last for ever.
-    fn reply(&mut self, words: &[Vec<u8>]) -> &[u8] {
+    fn reply(&mut self, words: &[Vec<u8>]) -> Vec<u8> {
         let key = dialogue::key(words);
+        if let ("SUBSCRIBE", Some(channel)) = (key.as_str(), words.get(1)) {
+            // The channel is another in each process.
+            return [
+                b">3\r\n$9\r\nsubscribe\r\n",
+                &wire::bulk_string(channel)[..],
+                b":1\r\n",
+            ]
+            .concat();
+        }
         let count = self.given.entry(key.clone()).or_default();
         let exchanges = &self.dialogue.exchanges;
         let known: Vec<_> = exchanges
@@ -109,7 +118,9 @@ impl Script {
             .collect();
         let found = known.get(*count).or(known.last());
         *count += 1;
-        found.map_or(b"-ERR unknown command\r\n", |exchange| &exchange.1)
+        found.map_or(b"-ERR unknown command\r\n".to_vec(), |exchange| {
+            exchange.1.clone()
+        })
     }
 }
 
@@ -148,7 +159,7 @@ fn serve(client: &TcpStream, session: &Mutex<Session>) -> io::Result<()> {
         // The replies of a batch leave together, as a server's do.
         while let Some((words, length)) = wire::request(&input) {
             input.drain(..length);
-            let reply = script.reply(&words).to_vec();
+            let reply = script.reply(&words);
             lock(&tape).requests.push(words);
             let damages = {
                 let mut session = lock(session);
