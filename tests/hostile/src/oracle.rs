@@ -53,6 +53,7 @@ fn replies(tape: &Tape) -> Vec<Vec<u8>> {
     let mut rest = tape.sent.as_slice();
     while let Ok(Some(length)) = wire::frame(rest) {
         let (frame, tail) = rest.split_at(length);
+        let frame = without_attributes(frame);
         rest = tail;
         let request = tape.requests.get(replies.len());
         let subscribes = request.is_some_and(|words| wire::name(words) == "SUBSCRIBE");
@@ -67,6 +68,19 @@ fn replies(tape: &Tape) -> Vec<Vec<u8>> {
         }
     }
     replies
+}
+
+/// The reply alone, of a frame that begins with attributes of it.
+fn without_attributes(mut frame: &[u8]) -> &[u8] {
+    while frame[0] == b'|' {
+        // As a map it ends before the reply.
+        let map = [b"%", &frame[1..]].concat();
+        let Ok(Some(length)) = wire::frame(&map) else {
+            break;
+        };
+        frame = &frame[length..];
+    }
+    frame
 }
 
 /// Whether a push says that the channel of this request is subscribed to.
@@ -105,6 +119,7 @@ mod tests {
         let grants = |sent: &str| granted(&[tape(&requests, &format!("{setup}{sent}"))]);
         assert!(grants("+OK\r\n"));
         assert!(grants(">1\r\n+OK\r\n+OK\r\n"));
+        assert!(grants("|1\r\n+a\r\n:1\r\n|0\r\n+OK\r\n"));
         for sent in [
             "",
             "$-1\r\n+OK\r\n",
