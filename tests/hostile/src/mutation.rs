@@ -11,7 +11,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,7 +21,7 @@ impl Random {
 
     /// A number below `count`, which is not 0.
     pub fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.next() % count as u64).expect("it is below a usize")
+        usize::try_from(self.number() % count as u64).expect("it is below a usize")
     }
 
     fn pick<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
@@ -148,7 +148,7 @@ fn damage(random: &mut Random) -> Damage {
         9 => Damage::Drop,
         10 => Damage::Split {
             at,
-            ms: random.next() % 8,
+            ms: random.number() % 8,
         },
         _ => Damage::Close { at },
     }

@@ -8,7 +8,7 @@ use crate::wire;
 
 /// Whether the server granted a lock on one of these connections.
 pub fn granted(tapes: &[Tape]) -> bool {
-    tapes.iter().any(|tape| grants(tape))
+    tapes.iter().any(grants)
 }
 
 fn grants(tape: &Tape) -> bool {
@@ -63,7 +63,7 @@ fn replies(tape: &Tape) -> Vec<Vec<u8>> {
             (true, true) if confirms => replies.push(frame.to_vec()),
             (_, true) => {}
             // Only a refusal is a reply to that.
-            (true, false) if frame[0] != b'-' && !is_resp2(tape) => break,
+            (true, false) if !b"-!".contains(&frame[0]) && !is_resp2(tape) => break,
             (_, false) => replies.push(frame.to_vec()),
         }
     }

@@ -100,7 +100,7 @@ impl Bystander {
     }
 
     /// Ends it, and fails if anything went wrong.
-    pub fn is_undisturbed(self, client: &Client) {
+    pub fn ends_undisturbed(self, client: &Client) {
         client.call("stop");
         let answer = client.answer(self.work);
         let worked = matches!(&answer, hostile::Answer::Text(text) if text.starts_with("worked "));

@@ -93,7 +93,7 @@ pub fn a_flood_of_messages_fills_no_memory() {
         client.call(&format!("open f {HASTY} {}", relay.url()));
         client.call("try f r 60000");
         eventually("the flood to end", || flooded.load(Ordering::SeqCst) > 0);
-        bystander.is_undisturbed(&client);
+        bystander.ends_undisturbed(&client);
         is_modest(&client);
     }
 }
@@ -146,7 +146,7 @@ pub fn calls_of_unknown_waiters_cost_little() {
     eventually("all to be well again", || {
         client.call("try f s 60000").starts_with("granted")
     });
-    bystander.is_undisturbed(&client);
+    bystander.ends_undisturbed(&client);
     cost_little(relay.requests(), CALLS);
     is_modest(&client);
 }

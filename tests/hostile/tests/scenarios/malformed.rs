@@ -72,7 +72,7 @@ fn spoiled_everywhere(pieces: &[&'static [u8]], step: usize) {
             client.is_sound();
         }
     }
-    bystander.is_undisturbed(&client);
+    bystander.ends_undisturbed(&client);
 }
 
 /// 99 levels in 396 bytes and more, instead of each reply.
@@ -137,7 +137,7 @@ pub fn absurd_replies_to_the_set_up_leave_nothing_hanging() {
             "{name} is a part of the set-up"
         );
     }
-    bystander.is_undisturbed(&client);
+    bystander.ends_undisturbed(&client);
     is_modest(&client);
 }
 

@@ -163,7 +163,7 @@ pub fn scripts_that_stay_unknown_end_an_attempt() {
     let server = Server::builder().start();
     for options in ["connect_timeout_ms=20000,node_timeout_ms=20000", SHORT] {
         let client = client();
-        let relay = Relay::to(&server, |exchange, peer| unknown_scripts(exchange, peer));
+        let relay = Relay::to(&server, unknown_scripts);
         client.call(&format!("open f {options} {}", relay.url()));
         eventually("the node to be judged", || {
             relay.accepted() > 1 || client.call("check f").starts_with("REDLOCK_OK")
