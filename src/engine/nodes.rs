@@ -82,15 +82,15 @@ impl Settings {
         }
     }
 
-    /// How long a node may take to answer that usually takes so long: longer where the network is slow, but never longer
-    /// than a third of the TTL, for the rest is the owner's.
+    /// How long a node may take to answer that usually takes so long: longer by that where the network is slow, but never
+    /// longer than a third of the TTL, for the rest is the owner's.
     pub(crate) fn timeout_of(&self, ttl_ms: Option<u64>, usual: RoundTrip) -> Nanos {
         let least = self.node_timeout(ttl_ms);
         if self.node_timeout_ms.is_some() {
             return least;
         }
         let most = ttl_ms.map_or(NETWORK_TIMEOUT_MAX, |ttl_ms| clock::from_ms(ttl_ms) / 3);
-        usual.timeout().min(most).max(least)
+        least.saturating_add(usual.timeout()).min(most).max(least)
     }
 
     /// For how long a connection that was lost is likely to be missing.

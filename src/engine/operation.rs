@@ -121,6 +121,8 @@ pub(crate) struct Operation {
     /// attempt.
     pub(crate) lost_on: NodeMask,
     had_second_chance: bool,
+    /// Until when it waits for nodes that are about to be there, before its next attempt.
+    hoped_until: Option<Nanos>,
     notes: Vec<Note>,
 }
 
@@ -156,6 +158,7 @@ impl Operation {
             queued_on: NodeMask::default(),
             lost_on: NodeMask::default(),
             had_second_chance: false,
+            hoped_until: None,
             notes: Vec::new(),
         }
     }
@@ -380,6 +383,12 @@ impl Operation {
         !matches!(self.task, Task::Release { .. } | Task::Reinforce { .. })
     }
 
+    /// Until when it waits for nodes before its next attempt: a node that comes and goes again and again gives hope only once.
+    pub(crate) fn hopes_until(&mut self, until: Nanos) -> Nanos {
+        let first = *self.hoped_until.get_or_insert(until);
+        first.min(until)
+    }
+
     /// Whether it takes its turn when many operations ask at once. What goes back goes back at once.
     pub(crate) fn takes_turns(&self) -> bool {
         self.ticket.is_some()
@@ -422,6 +431,7 @@ impl Operation {
     /// Starts the next attempt: no votes yet. From the second one on an acquire is another owner.
     pub(crate) fn begin_attempt(&mut self, now: Nanos) -> Result<()> {
         self.phase = Phase::Asking;
+        self.hoped_until = None;
         if self.attempt > 0 && matches!(self.task, Task::Acquire { .. }) {
             self.token = fresh_token()?;
         }

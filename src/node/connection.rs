@@ -53,6 +53,8 @@ pub(crate) struct Connection<T> {
     steps: Vec<Step>,
     time_is_old: bool,
     due: VecDeque<Due<T>>,
+    /// How many of the replies that are due were asked for by bytes that the socket has taken.
+    sent_for: usize,
     /// Locks of which it is known whether they were taken, and not yet whether their ballots were accepted.
     half_answered: VecDeque<(Asked<T>, Answer)>,
     last_heard: Nanos,
@@ -79,6 +81,7 @@ impl<T: Copy> Connection<T> {
             steps: Vec::new(),
             time_is_old: false,
             due: VecDeque::new(),
+            sent_for: 0,
             half_answered: VecDeque::new(),
             last_heard: now,
             round_trip: RoundTrip::first(measured),
@@ -170,6 +173,7 @@ impl<T: Copy> Connection<T> {
     /// So many bytes of it were sent.
     pub(crate) fn sent(&mut self, count: usize) {
         self.wire.sent(count);
+        self.sent_for = self.due.len();
     }
 
     /// An error if the server lets too much wait that is sent to it.
@@ -231,6 +235,7 @@ impl<T: Copy> Connection<T> {
             server,
             ballots,
             due,
+            sent_for,
             half_answered,
             password,
             ..
@@ -244,7 +249,8 @@ impl<T: Copy> Connection<T> {
                 calls.extend(resp::push_text(elements).map(<[u8]>::to_vec));
                 continue;
             }
-            let Some(&next) = due.front() else {
+            // A reply that was there before its request left is none to it.
+            let Some(&next) = due.front().filter(|_| *sent_for > 0) else {
                 return Err(WireError::Unrelated);
             };
             // It stays due unless the reply can belong to it.
@@ -263,6 +269,7 @@ impl<T: Copy> Connection<T> {
                 }
             }
             due.pop_front();
+            *sent_for -= 1;
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use super::resp::{self, Reply};
 const READ_ROOM: usize = 4096;
 /// Buffers that a burst blew up beyond this are given back when they are empty, in bytes.
 const KEPT_CAPACITY: usize = 256 * 1024;
-/// How many bytes may wait for a server that does not read. The requests of a hundred thousand locks have less.
-pub(crate) const MAX_UNSENT: usize = 16 * 1024 * 1024;
+/// How many bytes may wait for a server that does not read. The requests of fifty thousand locks have less.
+pub(crate) const MAX_UNSENT: usize = 8 * 1024 * 1024;
 
 /// Why the bytes of a connection cannot be used any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl WireError {
         match self {
             WireError::Malformed => "the server sent something that is not the Redis protocol",
             WireError::Unrelated => "the server sent a reply that does not belong to any request",
-            WireError::Backlog => "the server does not read: 16 MiB of requests wait for it",
+            WireError::Backlog => "the server does not read: 8 MiB of requests wait for it",
         }
     }
 }

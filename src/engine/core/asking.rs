@@ -51,7 +51,9 @@ impl Core {
             return;
         };
         let wait_until = match operation.may_wait_for_nodes() {
-            true => worth_waiting_until(set, self.now),
+            true => worth_waiting_until(set, self.now)
+                .map(|until| operation.hopes_until(until))
+                .filter(|until| self.now < *until),
             false => None,
         };
         if let Some(until) = wait_until {

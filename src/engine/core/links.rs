@@ -138,8 +138,12 @@ impl Core {
         }
     }
 
-    /// Goes on with an attempt to connect, as far as it goes.
-    pub(super) fn dial(&mut self, at @ (place, index): NodePlace) {
+    /// Goes on with an attempt to connect, as far as it goes. A defect in that ends the attempt, and nothing else.
+    pub(super) fn dial(&mut self, at: NodePlace) {
+        self.contained(at, |core| core.go_on_dialling(at));
+    }
+
+    fn go_on_dialling(&mut self, at @ (place, index): NodePlace) {
         let now = self.now;
         let Some(node) = self.node(at) else {
             return;
@@ -286,15 +290,19 @@ impl Core {
         node.link = Link::Up(Box::new(connection));
         node.stream = Some(stream);
         node.up_since = self.now;
-        // More may have arrived with the last answer of the set-up, and no readiness tells of it.
-        self.unread.push(at);
         node.contacted = true;
         node.silent_since = None;
         node.superseded = None;
         node.hope_until = 0;
         set.all_new = set.nodes.iter().all(|node| node.first_new != Some(false));
         set.set_ballot_clock();
-        let node = &mut set.nodes[index];
+        // More may have arrived with the last answer of the set-up, and no readiness tells of it. It is taken before anything
+        // is asked, to which it could be no answer.
+        self.receive(at, false);
+        let Some(node) = self.node(at) else { return };
+        if !matches!(node.link, Link::Up(_)) {
+            return;
+        }
         let orphans = std::mem::take(&mut node.orphans);
         let Some(shared) = shared else { return };
         for orphan in orphans {

@@ -161,7 +161,7 @@ impl Core {
     }
 
     /// Handles what a connection has brought. A defect in what that leads to ends this connection, and nothing else.
-    fn contained(&mut self, at: NodePlace, handle: impl FnOnce(&mut Core)) {
+    pub(super) fn contained(&mut self, at: NodePlace, handle: impl FnOnce(&mut Core)) {
         let Err(payload) = catch_unwind(AssertUnwindSafe(|| handle(self))) else {
             return;
         };
@@ -220,7 +220,7 @@ impl Core {
     /// Takes what the socket of a connection has, and counts the answers. With `to_the_end`, or over TLS, it reads until the
     /// socket would block; otherwise a short read ends it, which for a plain stream socket means the same and saves a
     /// system call for every batch.
-    fn receive(&mut self, at: NodePlace, to_the_end: bool) {
+    pub(super) fn receive(&mut self, at: NodePlace, to_the_end: bool) {
         let now = self.now;
         let mut answers = std::mem::take(&mut self.answers);
         let mut calls = std::mem::take(&mut self.calls);
