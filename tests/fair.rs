@@ -7,21 +7,12 @@ use std::process::Child;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use common::{calls, child};
+use common::{BALLOTS, calls, child, nodes_call, queue_of};
 use redlock::{Completion, Factory, Lock, Queue, Wait};
 use testkit::{Cluster, Reply, Server};
 
 const TTL: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Whether nodes can call their waiters: only RESP3 brings a message in between the answers.
-fn nodes_call() -> bool {
-    let they_do = common::protocol().as_deref() != Some("resp2");
-    if !they_do {
-        eprintln!("skipped: with RESP2 nobody queues");
-    }
-    they_do
-}
 
 /// A client that is called, and whose turn does not pass because it is slow.
 fn fair(cluster: &Cluster) -> Factory {
@@ -36,7 +27,7 @@ fn connected(cluster: &Cluster, grace_ms: &str) -> Factory {
 }
 
 fn waiters(cluster: &Cluster, resource: &str) -> usize {
-    let queue = format!("{{{resource}}}:redlock:queue");
+    let queue = queue_of(resource);
     let on = |index: usize| cluster[index].command(&["ZCARD", &queue]).integer() as usize;
     (0..cluster.len()).map(on).min().unwrap_or(0)
 }
@@ -371,7 +362,7 @@ fn the_queue_outlives_the_holders_time() {
         let left = |server: &Server, key| server.command(&["PTTL", key]).integer();
         let outlives = |server: &Server| {
             let lock = left(server, "r");
-            let records = ["{r}:redlock:queue", "{r}:redlock:waiting"];
+            let records = ["libredlock:queue:r", "libredlock:waiting:r"];
             lock > 0 && records.iter().all(|key| left(server, key) > lock)
         };
         cluster.iter().all(outlives)
@@ -409,7 +400,7 @@ fn a_waiter_that_gives_up_leaves_the_queue() {
     testkit::wait_until(PATIENCE, "it waits", || waiters(&cluster, "r") == 1);
     queue.cancel(1).unwrap();
     testkit::wait_until(PATIENCE, "it has left", || {
-        let queue = "{r}:redlock:queue";
+        let queue = &queue_of("r");
         cluster
             .iter()
             .all(|node| node.command(&["ZCARD", queue]).integer() == 0)
@@ -432,7 +423,7 @@ fn a_waiter_leaves_the_queue_also_when_scripts_were_flushed() {
             .unwrap();
     }
     let waiting = |node: &testkit::Server| {
-        let queue = "{r}:redlock:queue";
+        let queue = &queue_of("r");
         node.command(&["ZCARD", queue]).integer()
     };
     testkit::wait_until(PATIENCE, "all wait everywhere", || {
@@ -471,7 +462,7 @@ fn without_fairness_nobody_queues() {
 /// The highest ballots of the locks on this node: the cells of their resources. A member that is none only makes Redis
 /// keep an index.
 fn cells(server: &Server) -> Vec<String> {
-    let members = server.command(&["ZRANGE", "{}:redlock:ballots", "0", "-1"]);
+    let members = server.command(&["ZRANGE", BALLOTS, "0", "-1"]);
     let all = members.elements().iter().map(|member| member.text());
     all.filter(|cell| cell.parse::<u16>().is_ok()).collect()
 }
@@ -495,7 +486,7 @@ fn a_waiter_whose_fence_is_too_low_for_some_does_not_wait_for_a_node_that_hangs(
     let ahead = (held.fence() + 900_000).to_string();
     for server in [&cluster[0], &cluster[1]] {
         for cell in cells(server) {
-            server.command(&["ZADD", "{}:redlock:ballots", &ahead, &cell]);
+            server.command(&["ZADD", BALLOTS, &ahead, &cell]);
         }
     }
     held.release().unwrap();

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{child, eventually, occupy, options_with};
+use common::{BALLOTS, child, eventually, occupy, options_with};
 use redlock::{Completion, Factory, Lock, Queue, Status, Wait};
 use stepped_clock::SteppedClock;
 use testkit::{Cluster, Reply, Server};
@@ -464,8 +464,7 @@ fn without_fencing_a_lock_is_a_plain_key_and_has_no_fence() {
     assert_eq!(server.command(&["DBSIZE"]).integer(), 1);
 }
 
-/// The key of the highest ballots, and in there the cells of the resources r and s.
-const BALLOTS: &str = "{}:redlock:ballots";
+/// The cells of the resources r and s among the highest ballots.
 const CELLS: [&str; 2] = ["7893", "3828"];
 
 /// The highest ballot that the server has accepted for r.

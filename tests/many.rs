@@ -9,9 +9,9 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use common::{Scratch, calls, child, eventually, lock_count, occupy, vacate};
+use common::{Scratch, calls, child, eventually, lock_count, nodes_call, occupy, queue_of, vacate};
 use redlock::{Completion, Error, Factory, MAX_RESOURCES, Queue, Status, Wait};
-use testkit::{Cluster, Reply};
+use testkit::{Cluster, Reply, Server};
 
 const TTL: Duration = Duration::from_secs(100);
 
@@ -243,6 +243,75 @@ fn as_futures_and_through_a_queue_they_are_the_same() {
     assert_eq!(lock.resources().collect::<Vec<_>>(), ["b", "c"]);
     drop(lock);
     eventually("all to be freed", || common::no_locks(&cluster));
+}
+
+/// A client that waits for each of the names, on every node.
+fn wait_for_each(cluster: &Cluster, factory: &Factory, queue: &Queue, names: &[&str]) {
+    for (id, name) in (0..).zip(names) {
+        factory
+            .submit_acquire(name, TTL, Wait::Forever, queue, id)
+            .unwrap();
+        eventually("it waits on every node", || {
+            let waits = |server: &Server| server.command(&["ZCARD", &queue_of(name)]).integer();
+            cluster.iter().all(|server| waits(server) == 1)
+        });
+    }
+}
+
+fn connected_fair(cluster: &Cluster) -> Factory {
+    // A call that is answered late is still good.
+    let options = common::options_with(&[("fair", "on"), ("fair_grace_ms", "60000")]);
+    let factory = Factory::with_options(&cluster.urls(), &options).unwrap();
+    common::all_connected(&factory);
+    factory
+}
+
+#[test]
+fn releasing_them_calls_the_waiters_of_each() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(3);
+    let (holder, factory) = (connected_fair(&cluster), connected_fair(&cluster));
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let held = holder.acquire_many(&names, TTL, Wait::No).unwrap();
+    eventually("all nodes to hold them", || cluster.keys_holding("h") == 3);
+    let queue = Queue::new().unwrap();
+    wait_for_each(&cluster, &factory, &queue, &names);
+    held.release().unwrap();
+    let mut locks = Vec::new();
+    while locks.len() < names.len() {
+        let mut events = Vec::new();
+        let next = queue.next(&mut events, 8, Some(common::PATIENCE));
+        assert!(next.unwrap() > 0, "nobody is served");
+        locks.extend(events.into_iter().map(|event| event.result.unwrap()));
+    }
+    // That is not because they looked for themselves: who does and finds the lock free calls nobody.
+    for server in cluster.iter() {
+        eventually("the node to have called all", || {
+            calls(server, "publish") >= names.len() as u64
+        });
+    }
+}
+
+/// An attempt that some nodes refuse gives back what it took on the others, and calls who waits there.
+#[test]
+fn an_attempt_that_fails_calls_the_waiters_of_what_it_took() {
+    if !nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(3);
+    let (holder, factory) = (connected_fair(&cluster), connected_fair(&cluster));
+    let _held = holder.acquire("a", TTL, Wait::No).unwrap();
+    eventually("all nodes to hold it", || cluster.keys_holding("a") == 3);
+    let queue = Queue::new().unwrap();
+    wait_for_each(&cluster, &factory, &queue, &["a"]);
+    vacate(&cluster[2], "a");
+    eventually("the waiter to be called", || {
+        holder.acquire_many(&["b", "a"], TTL, Wait::No).unwrap_err();
+        calls(&cluster[2], "publish") > 0
+    });
+    queue.cancel(0).unwrap();
 }
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];

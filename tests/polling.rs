@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::{calls, options_with};
-use redlock::{Factory, Status, Wait};
-use testkit::Cluster;
+use redlock::{Factory, Queue, Status, Wait};
+use testkit::{Cluster, Server};
 
 /// The waiter's budget, and a bound of what it asks each node in it: the rest doubles from 2 to 50 ms. On a machine that is
 /// busy it is less.
@@ -49,4 +49,82 @@ fn for_a_lock_of_another_library() {
 #[test]
 fn for_a_lock_that_is_a_hash() {
     a_waiter_asks_seldom("resp3", &["HSET", "r", "other:1", "1"]);
+}
+
+/// How often a node was asked for the lock.
+fn questions(server: &Server) -> u64 {
+    calls(server, "evalsha") + calls(server, "set")
+}
+
+/// It is of no lock library, so nobody calls when it goes.
+#[test]
+fn for_a_key_that_never_expires_as_for_one_of_another_library() {
+    let [endless, ours] = [["SET", "r", "data"], ["SET", "r", OURS]].map(|words| {
+        let cluster = Cluster::start(3);
+        cluster.command_all(&words);
+        cluster
+    });
+    ours.command_all(&["PEXPIRE", "r", "100000"]);
+    let queue = Queue::new().unwrap();
+    let factories = [&endless, &ours].map(|cluster| {
+        let options = options_with(&[("fair", "on")]);
+        let factory = Factory::with_options(&cluster.urls(), &options).unwrap();
+        common::all_connected(&factory);
+        factory
+    });
+    for (id, factory) in (0..).zip(&factories) {
+        factory
+            .submit_acquire("r", BUDGET, Wait::Forever, &queue, id)
+            .unwrap();
+    }
+    common::eventually("it is looked at again and again", || {
+        questions(&endless[0]) > 40
+    });
+    if common::nodes_call() {
+        let asked = questions(&ours[0]);
+        assert!(asked < 20, "{asked} questions for a lock that calls");
+    }
+    common::vacate_all(&endless, "r");
+    let mut events = Vec::new();
+    queue.next(&mut events, 1, Some(common::PATIENCE)).unwrap();
+    assert_eq!(events[0].id, 0);
+    queue.cancel(1).unwrap();
+}
+
+/// Whoever waited for it in vain is told what it is, however it waited.
+#[test]
+fn a_key_that_never_expires_is_named_after_the_wait() {
+    let ways: [&[(&str, &str)]; 4] = [
+        &[("fair", "on")],
+        &[("fair", "off")],
+        &[("fair", "off"), ("fencing", "off")],
+        &[("protocol", "resp2")],
+    ];
+    let cluster = Cluster::start(3);
+    for way in ways {
+        let factory = Factory::with_options(&cluster.urls(), &options_with(way)).unwrap();
+        common::all_connected(&factory);
+        let wait = Wait::For(Duration::from_millis(100));
+        let fails = |names: &[&str]| factory.acquire_many(names, BUDGET, wait).unwrap_err();
+        for (key, words) in [
+            (["SET", "r", "data"], "never expires"),
+            (["LPUSH", "r", "data"], "not a string"),
+        ] {
+            cluster.command_all(&["DEL", "r"]);
+            cluster.command_all(&key);
+            for names in [&["r"][..], &["q", "r"]] {
+                let error = fails(names);
+                assert_eq!(error.status(), Status::Contended);
+                assert!(error.message().contains(words), "{way:?}: {error:?}");
+                let named = |node: &redlock::NodeReport| node.message.contains(words);
+                assert!(error.nodes().iter().any(named), "{way:?}: {error:?}");
+            }
+        }
+        cluster.command_all(&["SET", "r", OURS, "PX", "100000"]);
+        for names in [&["r"][..], &["q", "r"]] {
+            let error = fails(names);
+            assert!(!error.message().contains("expires"), "{way:?}: {error:?}");
+        }
+        cluster.command_all(&["DEL", "r"]);
+    }
 }

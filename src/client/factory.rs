@@ -19,7 +19,7 @@ use crate::engine::ticket::{Outcome, Ticket};
 use crate::error::{Error, Result, Status};
 use crate::logic::quorum::MAX_NODES;
 use crate::node::address::{self, Address};
-use crate::node::target::Target;
+use crate::node::target::{self, Target};
 
 /// The longest name of a resource, in bytes.
 pub const MAX_RESOURCE_LENGTH: usize = 512;
@@ -85,7 +85,7 @@ impl Factory {
         })))
     }
 
-    /// Takes the lock on `resource` (1 to 512 bytes) for `ttl` (whole ms, at least 1, at most the option `max_ttl_ms`),
+    /// Takes the lock on `resource` (1 to 512 bytes; its key, with the option `key_prefix`, must not contain `libredlock:`) for `ttl` (whole ms, at least 1, at most the option `max_ttl_ms`),
     /// trying for as long as `wait` says. Blocks; returns as soon as a quorum of nodes has decided.
     ///
     /// Errors: [`Contended`](Status::Contended), [`NoQuorum`](Status::NoQuorum), [`Expired`](Status::Expired) (the TTL
@@ -153,7 +153,7 @@ impl Factory {
 
     /// Whether a lock can be asked for with these arguments.
     pub(super) fn check_arguments(&self, resource: &str, ttl: Duration) -> Result<()> {
-        check_resource(resource)?;
+        check_resource(resource, &self.0.settings.key_prefix)?;
         check_ttl(ttl, &self.0.settings).map(drop)
     }
 
@@ -173,8 +173,8 @@ impl Factory {
 
     /// What an operation on these resources is about, if they are good ones.
     fn target<S: AsRef<str>>(&self, resources: &[S]) -> Result<Target> {
-        check_resources(resources)?;
         let prefix = Arc::clone(&self.0.settings.key_prefix);
+        check_resources(resources, &prefix)?;
         Ok(Target::many(prefix, resources))
     }
 
@@ -361,7 +361,7 @@ fn parse_urls<S: AsRef<str>>(urls: &[S], options: &Options) -> Result<Arc<[Arc<A
     Ok(addresses.into())
 }
 
-fn check_resources<S: AsRef<str>>(resources: &[S]) -> Result<()> {
+fn check_resources<S: AsRef<str>>(resources: &[S], prefix: &str) -> Result<()> {
     if !(1..=MAX_RESOURCES).contains(&resources.len()) {
         let count = resources.len();
         return Err(Error::invalid(format!(
@@ -370,7 +370,7 @@ fn check_resources<S: AsRef<str>>(resources: &[S]) -> Result<()> {
     }
     for (index, resource) in resources.iter().enumerate() {
         let resource = resource.as_ref();
-        check_resource(resource)?;
+        check_resource(resource, prefix)?;
         if resources[..index].iter().any(|it| it.as_ref() == resource) {
             return Err(Error::invalid(format!(
                 "the resource {resource:?} is given twice"
@@ -380,11 +380,17 @@ fn check_resources<S: AsRef<str>>(resources: &[S]) -> Result<()> {
     Ok(())
 }
 
-fn check_resource(resource: &str) -> Result<()> {
+fn check_resource(resource: &str, prefix: &str) -> Result<()> {
     match resource.len() {
         0 => Err(Error::invalid(
             "the resource's name is empty; give it 1 to 512 bytes",
         )),
+        1..=MAX_RESOURCE_LENGTH if target::is_reserved(prefix, resource) => {
+            let (key, reserved) = ([prefix, resource].concat(), target::RESERVED);
+            Err(Error::invalid(format!(
+                "the resource {resource:?} has the key {key:?}; keys that contain {reserved:?} are the library's own, so use another name"
+            )))
+        }
         1..=MAX_RESOURCE_LENGTH => Ok(()),
         length => Err(Error::invalid(format!(
             "the resource's name has {length} bytes; at most {MAX_RESOURCE_LENGTH} are possible"

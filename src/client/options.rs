@@ -8,6 +8,7 @@ use crate::engine::nodes::Settings;
 use crate::error::{Error, Result};
 use crate::logic::admission::RestartGuard;
 use crate::node::address::{Protocol, TlsFiles};
+use crate::node::target::RESERVED;
 use crate::node::text::quoted;
 
 /// One option, as the documentation shows it.
@@ -136,12 +137,17 @@ const TABLE: &[Row] = &[
         info: OptionInfo {
             name: "key_prefix",
             default: "",
-            values: "up to 128 bytes of text",
+            values: "up to 128 bytes of text, without libredlock:",
             description: "What is put before a resource's name to make its Redis key. Without one the key is the name \
-                          itself, as with most other Redlock libraries, so that their locks and ours exclude each other.",
+                          itself, as with most other Redlock libraries, so that their locks and ours exclude each other. \
+                          The library's own keys stand behind the prefix too and begin with `libredlock:`; a name whose \
+                          key contains that word is refused. So a Redis user with the keys `~PREFIX*` has all that a \
+                          service needs. All who lock a resource must set the same prefix for it: \
+                          `app:` with the name `r` and no prefix with the name `app:r` exclude each other, but do \
+                          not share fences or the queue of waiters.",
         },
         set: |options, value| {
-            if value.len() > 128 {
+            if value.len() > 128 || value.contains(RESERVED) {
                 return Err(NotAllowed);
             }
             options.settings.key_prefix = value.into();

@@ -294,7 +294,7 @@ impl Core {
                 }
                 Timer::Look { operation, attempt } => {
                     if self.is_at(operation, attempt) {
-                        self.resume(operation);
+                        self.look(operation);
                     }
                 }
                 Timer::Reconnect { set, node, epoch } => {

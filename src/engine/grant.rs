@@ -24,6 +24,8 @@ pub(crate) struct Grant {
     /// The time to live that it was taken with, or extended to last.
     ttl_ms: AtomicU64,
     placement: Placement,
+    /// Since when its owner has had it, if it was handed on by the one before; 0 otherwise.
+    pub(crate) handed_on_at: Nanos,
     valid_until: AtomicU64,
     /// How many extensions have begun.
     extensions: AtomicU64,
@@ -47,6 +49,7 @@ impl Grant {
             fence,
             ttl_ms: AtomicU64::new(ttl_ms),
             placement: Placement::new(nodes.0),
+            handed_on_at: operation.handed_on_at(clock::now()),
             valid_until: AtomicU64::new(valid_until),
             extensions: AtomicU64::new(0),
             keeping: AtomicU32::new(0),

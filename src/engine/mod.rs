@@ -13,6 +13,7 @@ pub(crate) mod core;
 mod delivery;
 mod driving;
 pub(crate) mod grant;
+pub(crate) mod hints;
 pub(crate) mod kept;
 pub(crate) mod nodes;
 pub(crate) mod operation;

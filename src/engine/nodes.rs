@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::core::Request;
+use super::hints::{Declines, Times};
 use super::runtime::Runtime;
 use super::slab::Key;
 use super::sync::Pending;
@@ -210,6 +211,16 @@ impl Mark {
         operation: Key::NONE,
         attempt: 0,
     };
+
+    /// Of a call that is declined, by the script's digest; and of one whose script the node turned out not to have.
+    pub(crate) const DECLINED: Mark = Mark {
+        operation: Key::NONE,
+        attempt: 1,
+    };
+    pub(crate) const DECLINED_AGAIN: Mark = Mark {
+        operation: Key::NONE,
+        attempt: 2,
+    };
 }
 
 /// The state of the way to a node.
@@ -274,6 +285,8 @@ pub(crate) struct Node {
     pub(crate) clock_offset: Option<ClockOffset>,
     /// Questions that met a script cache without our scripts, until it is known why.
     pub(crate) held: Vec<Asked<Mark>>,
+    /// Calls for waiters that are gone.
+    pub(crate) declines: Declines,
     /// Is there output to flush? Mirrors the engine's list.
     pub(crate) dirty: bool,
 }
@@ -308,6 +321,7 @@ impl Node {
             kill_was_refused: false,
             clock_offset: None,
             held: Vec::new(),
+            declines: Declines::default(),
             dirty: false,
         }
     }
@@ -453,6 +467,10 @@ pub(crate) struct Nodes {
     pub(crate) ballots: Ballots,
     /// When a waiter last looked without a reason, only to be sure.
     pub(crate) last_look: Nanos,
+    /// When waiters last looked for which lock.
+    pub(crate) looks: Times,
+    /// Until when locks are left to those who do not queue.
+    pub(crate) windows: Times,
     /// Whether no node is known to be older than the longest TTL: a set that was just started.
     pub(crate) all_new: bool,
     /// Operators that vouch for the nodes, when the last has been contacted.
@@ -479,6 +497,8 @@ impl Nodes {
             settings: Arc::clone(&set.settings),
             ballots: Ballots::default(),
             last_look: 0,
+            looks: Times::default(),
+            windows: Times::default(),
             all_new: false,
             vouching: Vec::new(),
             waiting: Vec::new(),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::grant::Grant;
+use super::hints::Heed;
 use super::nodes::NodeSet;
 use super::slab::Key;
 use super::ticket::Ticket;
@@ -13,7 +14,7 @@ use crate::logic::backoff::Backoff;
 use crate::logic::quorum::{self, Decision, MAX_NODES, NodeMask, Tally, Vote};
 use crate::logic::round_trip::RoundTrip;
 use crate::logic::validity;
-use crate::node::command::Question;
+use crate::node::command::{Question, Stranger};
 use crate::node::target::Target;
 use crate::token::Token;
 
@@ -23,6 +24,11 @@ const SPLIT_REST: (Nanos, Nanos) = (MILLISECOND / 4, 8 * MILLISECOND);
 
 /// How often a waiter looks although it was not called, in case a call was lost.
 pub(crate) const LOOK_INTERVAL: Nanos = 1_000 * MILLISECOND;
+
+/// For how long a lock that is being handed on stays free now and then, for those who do not queue, in ms; and what part of the
+/// time it is held that makes of it. The owner decides when it gives the lock back, so that all nodes do it at once.
+const WINDOW_MS: u64 = 5;
+const WINDOW_EVERY: u64 = 26;
 
 /// What an operation wants of its resource.
 pub(crate) enum Task {
@@ -51,6 +57,8 @@ pub(crate) enum Task {
         ttl_ms: u64,
         /// The waiter whose failed attempt it was, and its arrival.
         waiter: Option<(u64, u64)>,
+        /// For how long it stays free before those who wait are called; 0 for not at all.
+        window_ms: u64,
     },
     Extend {
         grant: Arc<Grant>,
@@ -123,6 +131,15 @@ pub(crate) struct Operation {
     had_second_chance: bool,
     /// Until when it waits for nodes that are about to be there, before its next attempt.
     hoped_until: Option<Nanos>,
+    /// What it makes of calls.
+    pub(crate) heed: Heed,
+    /// Nodes whose refusal was taken back in the present round, or that were asked when the lock was won already.
+    asked_again: NodeMask,
+    /// Nodes that refused because of a key that is no lock of this library; by what it is.
+    endless: NodeMask,
+    not_strings: NodeMask,
+    /// Whether that was logged.
+    pub(crate) stranger_logged: bool,
     notes: Vec<Note>,
 }
 
@@ -159,6 +176,11 @@ impl Operation {
             lost_on: NodeMask::default(),
             had_second_chance: false,
             hoped_until: None,
+            heed: Heed::default(),
+            asked_again: NodeMask::default(),
+            endless: NodeMask::default(),
+            not_strings: NodeMask::default(),
+            stranger_logged: false,
             notes: Vec::new(),
         }
     }
@@ -202,6 +224,7 @@ impl Operation {
         let task = Task::Release {
             ttl_ms: grant.ttl_ms(),
             waiter: None,
+            window_ms: window_ms(grant),
         };
         let mut operation = Operation::on_grant(grant, ticket, task);
         operation.eligible = grant.nodes();
@@ -229,6 +252,7 @@ impl Operation {
         let task = Task::Release {
             ttl_ms,
             waiter: None,
+            window_ms: 0,
         };
         let mut operation = Operation::new(set, None, task, target, token);
         operation.eligible = nodes;
@@ -247,7 +271,11 @@ impl Operation {
         let nodes = self.may_hold();
         let mut release = Operation::give_back(set, target, self.token, ttl_ms, nodes);
         let waiter = self.is_waiting().then_some((key.number(), arrival));
-        release.task = Task::Release { ttl_ms, waiter };
+        release.task = Task::Release {
+            ttl_ms,
+            waiter,
+            window_ms: 0,
+        };
         Some(release)
     }
 
@@ -285,11 +313,21 @@ impl Operation {
                 rounds: 2..,
                 ..
             } => Question::AcquireAgain { ttl_ms, ballot },
+            // A script tells more of who holds it, where a waiter looks that is not told by a queue: at first, and at last,
+            // when that becomes the error.
+            Task::Acquire {
+                ttl_ms,
+                ballot,
+                give_up_at,
+                ..
+            } if self.attempt == 2 || (self.attempt > 2 && self.asked_at >= give_up_at) => {
+                Question::AcquireAgain { ttl_ms, ballot }
+            }
             Task::Acquire { ttl_ms, ballot, .. } => Question::Acquire { ttl_ms, ballot },
             // Without a ballot: the lock has its fence. With that a node that lost the lock, but remembers the fence,
             // would take this for a message that came twice.
             Task::Reinforce { ttl_ms } => Question::Acquire { ttl_ms, ballot: 0 },
-            Task::Release { .. } => Question::Release,
+            Task::Release { window_ms, .. } => Question::Release { window_ms },
             Task::Extend { ttl_ms, .. } => Question::Extend { ttl_ms },
             Task::IsLocked => Question::IsFree,
         }
@@ -327,6 +365,21 @@ impl Operation {
         self.set.settings.fair && self.target.names().len() == 1
     }
 
+    /// Whether it is about to try for the first time, and could wait in a queue.
+    pub(crate) fn may_join(&self) -> bool {
+        let Task::Acquire { give_up_at, .. } = self.task else {
+            return false;
+        };
+        self.attempt == 0 && give_up_at > 0 && self.may_wait()
+    }
+
+    /// Gets into the queue without having tried first.
+    pub(crate) fn join(&mut self, time_us: u64) {
+        if let Task::Acquire { arrival, .. } = &mut self.task {
+            *arrival = time_us;
+        }
+    }
+
     /// A node refused, and has put it into the queue.
     pub(crate) fn refused_for(&mut self, node: usize, after_ms: u64, holder_calls: bool) {
         if !self.tally.record(node, Vote::No) {
@@ -354,13 +407,40 @@ impl Operation {
     /// had never arrived. It may not be asked so if it has answered a plain acquire.
     pub(crate) fn take_back_refusal(&mut self, node: usize) -> bool {
         let holds_some = !self.tally.yes().is_empty() || !self.tally.low().is_empty();
-        let does = holds_some && self.put_in_queue.contains(node);
+        let does = holds_some && self.put_in_queue.contains(node) && self.may_ask_again(node);
         if does {
             self.put_in_queue.remove(node);
             self.asked.remove(node);
             self.tally.take_back(node);
         }
         does
+    }
+
+    /// Whether a node that has answered in this round may be asked once more because it calls: once only, for a call can be
+    /// anybody's.
+    pub(crate) fn may_ask_again(&mut self, node: usize) -> bool {
+        let may = !self.asked_again.contains(node);
+        self.asked_again.insert(node);
+        may
+    }
+
+    /// About when the one before gave the lock back that this operation has won now, if it was waited for in a queue; 0
+    /// otherwise. The call took about as long as the question.
+    pub(crate) fn handed_on_at(&self, now: Nanos) -> Nanos {
+        match self.is_waiting() {
+            true => self
+                .started
+                .saturating_sub(now.saturating_sub(self.started)),
+            false => 0,
+        }
+    }
+
+    /// A node refused because of such a key.
+    pub(crate) fn is_kept_out_by(&mut self, node: usize, stranger: Stranger) {
+        match stranger {
+            Stranger::NeverExpires => self.endless.insert(node),
+            Stranger::NotAString => self.not_strings.insert(node),
+        }
     }
 
     /// When the holder's time is over, as far as is known.
@@ -463,6 +543,9 @@ impl Operation {
         self.gathering = false;
         self.lost_on = NodeMask::default();
         self.put_in_queue = NodeMask::default();
+        self.asked_again = NodeMask::default();
+        (self.endless, self.not_strings) = (NodeMask::default(), NodeMask::default());
+        self.heed.begin_attempt();
         self.tally = Tally::new(self.set.addresses.len());
         self.notes.clear();
     }
@@ -617,8 +700,9 @@ impl Operation {
         let needed = quorum::quorum(nodes);
         match status {
             Status::Contended => format!(
-                "{verb} {resource} failed: it is locked by another owner ({} of {nodes} nodes refused)",
-                self.tally.no().len()
+                "{verb} {resource} failed: it is locked by another owner ({} of {nodes} nodes refused){}",
+                self.tally.no().len(),
+                self.advice_on_strangers()
             ),
             Status::NoQuorum if self.tally.decision() == Decision::TooLow => format!(
                 "{verb} {resource} failed: no ballot suits {needed} of {nodes} nodes, because their clocks are more than a second apart; set them alike, or do without fences"
@@ -645,6 +729,19 @@ impl Operation {
         }
     }
 
+    /// What to do about a key that is no lock of this library.
+    pub(crate) fn advice_on_strangers(&self) -> &'static str {
+        if !self.endless.is_empty() {
+            return "; a key of that name never expires, so it is no lock, and is not going to be freed: delete it, or use another name or the option key_prefix";
+        }
+        match self.not_strings.is_empty() {
+            true => "",
+            false => {
+                "; a key of that name is not a string, so it is a lock of another library, or data: use another name or the option key_prefix"
+            }
+        }
+    }
+
     fn verb(&self) -> &'static str {
         match self.task {
             Task::Acquire { .. } | Task::Reinforce { .. } => "acquiring",
@@ -655,7 +752,7 @@ impl Operation {
     }
 
     /// The resources' names, quoted.
-    fn resources(&self) -> String {
+    pub(crate) fn resources(&self) -> String {
         let quoted: Vec<_> = self
             .target
             .names()
@@ -685,7 +782,11 @@ impl Operation {
         if let Some(note) = self.notes.iter().find(|note| note.node == node) {
             return (note.status, note.message.to_string());
         }
-        let (status, message) = if self.tally.yes().contains(node) {
+        let (status, message) = if self.endless.contains(node) {
+            (Status::Contended, "held by a key that never expires")
+        } else if self.not_strings.contains(node) {
+            (Status::Contended, "held by a key that is not a string")
+        } else if self.tally.yes().contains(node) {
             match self.task {
                 Task::Acquire { .. } | Task::Reinforce { .. } => {
                     (Status::Ok, "granted; given back")
@@ -709,6 +810,19 @@ impl Operation {
             (Status::Unanswered, Status::Unanswered.message())
         };
         (status, message.to_owned())
+    }
+}
+
+/// For how long a lock that is given back stays free: in the mean, a small part of the time that it was held.
+fn window_ms(grant: &Grant) -> u64 {
+    let held = match grant.handed_on_at {
+        0 => 0,
+        at => clock::now().saturating_sub(at),
+    };
+    let every = WINDOW_EVERY * clock::from_ms(WINDOW_MS);
+    match rand::random::<u64>() % every < held {
+        true => WINDOW_MS,
+        false => 0,
     }
 }
 

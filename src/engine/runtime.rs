@@ -129,7 +129,7 @@ impl Runtime {
             }),
             stand_by_over: Condvar::new(),
             vacant: AtomicBool::new(false),
-            channels: format!("redlock:{}", name.as_str()),
+            channels: format!("libredlock:{}", name.as_str()),
             places: Mutex::default(),
             resolver: Resolver::default(),
             awaited: Gauge::default(),

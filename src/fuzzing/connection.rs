@@ -183,7 +183,7 @@ fn ask(connection: &mut Connection<u32>, ledger: &mut Ledger, input: &mut Input<
             arrival,
         },
         5 => Question::StepBack { waiter, arrival },
-        6 => Question::Release,
+        6 => Question::Release { window_ms: 0 },
         7 => Question::Extend { ttl_ms },
         8 => Question::IsFree,
         _ => return connection.ask_server((mark, Question::Identify), now),

@@ -27,8 +27,8 @@ pub(crate) enum Question {
     StepBack { waiter: u64, arrival: u64 },
     /// Leave the queue.
     Leave { waiter: u64 },
-    /// Free the lock if it is this owner's.
-    Release,
+    /// Free the lock if it is this owner's; leave it free for so long before those who wait are called, 0 for not at all.
+    Release { window_ms: u64 },
     /// Set the time to live from now, if the lock is this owner's.
     Extend { ttl_ms: u64 },
     /// Is the lock free?
@@ -55,11 +55,23 @@ pub(crate) enum Answer {
     Held {
         look_after_ms: u64,
         calls: bool,
+        stranger: Option<Stranger>,
     },
+    /// The key is there, and not as any lock of this library.
+    Strange(Stranger),
     /// Done, and nothing to count.
     Done,
     /// An error in the server's words.
     Error(ServerText),
+}
+
+/// What is known of a lock's key that is no lock of this library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stranger {
+    /// It never expires: no lock library makes such a key.
+    NeverExpires,
+    /// It is not a string: another library's lock, or data.
+    NotAString,
 }
 
 impl Answer {
@@ -159,8 +171,11 @@ impl Scripts {
             ))),
             step_back: with_promote(include_str!("../scripts/step_back.lua")),
             leave: with_promote(include_str!("../scripts/leave.lua")),
-            release: with_promote(include_str!("../scripts/release.lua")),
-            release_many: of_boot(include_str!("../scripts/release_many.lua")),
+            release: with_promote(concat!(
+                include_str!("../scripts/open.lua"),
+                include_str!("../scripts/release.lua")
+            )),
+            release_many: with_promote(include_str!("../scripts/release_many.lua")),
             extend: of_boot(include_str!("../scripts/extend.lua")),
             extend_many: of_boot(include_str!("../scripts/extend_many.lua")),
             probe: Script::new(include_str!("../scripts/probe.lua").to_owned()),
@@ -235,8 +250,8 @@ impl Question {
             Question::Acquire { ttl_ms, ballot } | Question::AcquireAgain { ttl_ms, ballot } => {
                 call.acquire(scripts, ttl_ms, ballot);
             }
-            Question::Release if many => call.script(&scripts.release_many, &[]),
-            Question::Release => call.release(scripts),
+            Question::Release { .. } if many => call.release_many(scripts),
+            Question::Release { window_ms } => call.release(scripts, window_ms),
             Question::AcquireOrWait {
                 ttl_ms,
                 ballot,
@@ -297,6 +312,9 @@ impl Question {
             (Acquire { .. } | AcquireAgain { .. }, Reply::Integer(least @ 1..)) => {
                 Answer::NeedsBallot(least as u64)
             }
+            (Acquire { .. } | AcquireAgain { .. }, Reply::Integer(NEVER_EXPIRES)) => {
+                Answer::Strange(Stranger::NeverExpires)
+            }
             (Acquire { .. } | AcquireAgain { .. }, Reply::Integer(_)) => Answer::Vote(Vote::No),
             (AcquireOrWait { .. }, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
             (AcquireOrWait { .. }, Reply::Integer(least @ 1..)) => {
@@ -304,10 +322,10 @@ impl Question {
             }
             (AcquireOrWait { .. }, Reply::Integer(held)) => held_answer(held),
             (Leave { .. }, Reply::Integer(_)) => Answer::Done,
-            (Release | StepBack { .. } | Extend { .. }, Reply::Integer(1)) => {
+            (Release { .. } | StepBack { .. } | Extend { .. }, Reply::Integer(1)) => {
                 Answer::Vote(Vote::Yes)
             }
-            (Release | StepBack { .. } | Extend { .. }, Reply::Integer(0)) => {
+            (Release { .. } | StepBack { .. } | Extend { .. }, Reply::Integer(0)) => {
                 Answer::Vote(Vote::No)
             }
             (IsFree, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
@@ -315,6 +333,11 @@ impl Question {
             (Identify, Reply::Bulk(info)) => Answer::Boot(run_id(info)),
             (KeepWitness | Learn { .. }, Reply::Bulk(_)) => Answer::Done,
             // The key is there, as some other library's hash or list: taken, and certainly not ours.
+            (Acquire { .. } | AcquireAgain { .. } | AcquireOrWait { .. }, Reply::Error(text))
+                if is_wrong_type(text) =>
+            {
+                Answer::Strange(Stranger::NotAString)
+            }
             (_, Reply::Error(text)) if is_wrong_type(text) => Answer::Vote(Vote::No),
             (_, Reply::Error(text)) => Answer::of_error(text, password),
             _ => return Err(Unrelated),
@@ -322,17 +345,23 @@ impl Question {
     }
 }
 
-/// What is subtracted from the answer to [`Question::AcquireOrWait`] when the owner is of another library.
+/// The answer of a script that takes locks, if the key that is in its way never expires: -2 - PTTL.
+const NEVER_EXPIRES: i64 = -1;
+/// What is subtracted from the answer to [`Question::AcquireOrWait`] when the owner is of another library, and when its key
+/// never expires.
 const NOT_OURS: i64 = 1 << 42;
+const NOT_OURS_FOR_EVER: i64 = 1 << 43;
 
 fn held_answer(answer: i64) -> Answer {
-    let (left, calls) = match -2 - answer {
-        left @ NOT_OURS.. => (left - NOT_OURS, false),
-        left => (left, true),
+    let (left, calls, stranger) = match -2 - answer {
+        NOT_OURS_FOR_EVER.. => (0, false, Some(Stranger::NeverExpires)),
+        left @ NOT_OURS.. => (left - NOT_OURS, false, None),
+        left => (left, true, None),
     };
     Answer::Held {
         look_after_ms: left.max(0) as u64,
         calls,
+        stranger,
     }
 }
 
@@ -372,8 +401,8 @@ impl Call<'_> {
             ballot_word(ballot, &mut number),
         );
         let (locks, fenced) = (self.target.names().len(), !ballot.is_empty());
-        let script = match locks {
-            1 => &scripts.acquire,
+        let script = match (locks, fenced) {
+            (1, true) => &scripts.acquire,
             _ => &scripts.acquire_many,
         };
         self.begin(script, (locks + usize::from(fenced), 4 + locks));
@@ -391,15 +420,30 @@ impl Call<'_> {
         }
     }
 
-    fn release(&mut self, scripts: &Scripts) {
+    fn release(&mut self, scripts: &Scripts, window_ms: u64) {
         let [lock, waiting, queue] = self.target.queue_keys();
-        let (lock, waiting, queue) = (&lock[..], &waiting[..], &queue[..]);
         let grace = scripts.grace_ms.as_bytes();
-        self.call(
-            &scripts.release,
-            &[lock, waiting, queue],
-            &[&[self.token], &[grace]],
-        );
+        let mut digits = [0; 20];
+        let window = resp::decimal(window_ms, &mut digits);
+        let arguments: [&[&[u8]]; 3] = [&[self.token], &[grace], &[window]];
+        let keys: [&[&[u8]]; 4] = [&lock, &waiting, &queue, &self.target.open_key()];
+        let (keys, arguments) = match window_ms {
+            0 => (&keys[..3], &arguments[..2]),
+            _ => (&keys[..], &arguments[..]),
+        };
+        self.call(&scripts.release, keys, arguments);
+    }
+
+    fn release_many(&mut self, scripts: &Scripts) {
+        let grace = scripts.grace_ms.as_bytes();
+        self.begin(&scripts.release_many, (3 * self.target.names().len(), 2));
+        for kind in 0..3 {
+            for keys in self.target.all_queue_keys() {
+                resp::write_word(self.out, &keys[kind]);
+            }
+        }
+        resp::write_word(self.out, &[self.token]);
+        resp::write_word(self.out, &[grace]);
     }
 
     fn step_back(&mut self, scripts: &Scripts, waiter: u64, arrival: u64) {
@@ -454,7 +498,13 @@ impl Call<'_> {
         ];
         self.call(
             &scripts.acquire_or_wait,
-            &[&lock, &waiting, &queue, &self.target.ballots()],
+            &[
+                &lock,
+                &waiting,
+                &queue,
+                &self.target.ballots(),
+                &self.target.open_key(),
+            ],
             &[
                 &[self.token],
                 &[resp::decimal(ttl_ms, ttl)],
@@ -533,6 +583,7 @@ mod tests {
         ttl_ms: 1,
         ballot: 7,
     };
+    const RELEASE: Question = Question::Release { window_ms: 0 };
 
     #[test]
     fn an_unexpected_reply_is_no_answer() {
@@ -544,10 +595,7 @@ mod tests {
         ] {
             assert_eq!(ACQUIRE.answer(reply, None), Err(Unrelated));
         }
-        assert_eq!(
-            Question::Release.answer(Reply::Integer(2), None),
-            Err(Unrelated)
-        );
+        assert_eq!(RELEASE.answer(Reply::Integer(2), None), Err(Unrelated));
     }
 
     #[test]
@@ -569,9 +617,11 @@ mod tests {
         let answer = |number| ACQUIRE.answer(Reply::Integer(number), None).unwrap();
         assert_eq!(answer(0), Answer::Vote(Vote::Yes));
         assert_eq!(answer(9), Answer::NeedsBallot(9));
-        for held in [-1, -2, -20_000] {
+        for held in [-2, -20_000] {
             assert_eq!(answer(held), Answer::Vote(Vote::No));
         }
+        let endless = Answer::Strange(Stranger::NeverExpires);
+        assert_eq!(answer(-1), endless);
     }
 
     #[test]
@@ -582,8 +632,9 @@ mod tests {
             b"ERR Error running script (call to f_1): @user_script:5: WRONGTYPE Operation against a key",
         );
         for reply in [direct, in_script] {
-            let answer = Question::Release.answer(reply, None);
-            assert_eq!(answer, Ok(Answer::Vote(Vote::No)));
+            assert_eq!(RELEASE.answer(reply, None), Ok(Answer::Vote(Vote::No)));
+            let not_a_string = Answer::Strange(Stranger::NotAString);
+            assert_eq!(ACQUIRE.answer(reply, None), Ok(not_a_string));
         }
     }
 

@@ -9,6 +9,26 @@ const SLOT: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
 /// How many cells there are for the highest ballots of all resources.
 const CELLS: u16 = 1 << 14;
 
+/// What every key of the library's own begins with, behind the key prefix. No resource's key contains it, whatever its
+/// prefix: so no lock is ever one of these keys, of this service or of another. It has no part that it both begins and ends
+/// with, so that the first place where it stands in a key tells the prefix.
+pub(crate) const RESERVED: &str = "libredlock:";
+const WAITING: &[u8] = b"libredlock:waiting:";
+const OPEN: &[u8] = b"libredlock:open:";
+const QUEUE: &[u8] = b"libredlock:queue:";
+const BALLOTS: &[u8] = b"libredlock:ballots";
+
+/// Whether the key of this resource would be, or look like, one of the library's own.
+pub(crate) fn is_reserved(prefix: &str, name: &str) -> bool {
+    let is_made_together = |at| {
+        let (head, tail) = RESERVED.split_at(at);
+        prefix.ends_with(head) && name.starts_with(tail)
+    };
+    prefix.contains(RESERVED)
+        || name.contains(RESERVED)
+        || (1..RESERVED.len()).any(is_made_together)
+}
+
 /// The resources of one lock, in the order given, and what is put before their names to make their keys.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -65,19 +85,33 @@ impl Target {
             .map(move |name| [prefix, name.as_bytes()])
     }
 
-    /// The keys of the first lock, of the mark that others wait for it, and of its queue.
-    pub(crate) fn queue_keys(&self) -> [[&[u8]; 4]; 3] {
-        let (prefix, name) = (self.prefix.as_bytes(), self.first().as_bytes());
+    /// The keys of the first lock, of the mark that others wait for it, and of its queue, in parts.
+    pub(crate) fn queue_keys(&self) -> [[&[u8]; 3]; 3] {
+        self.own_keys(self.first())
+    }
+
+    /// The key that is there while the first lock is left to those who do not queue, in parts.
+    pub(crate) fn open_key(&self) -> [&[u8]; 3] {
+        [self.prefix.as_bytes(), OPEN, self.first().as_bytes()]
+    }
+
+    /// The same as [`queue_keys`](Self::queue_keys) for each lock.
+    pub(crate) fn all_queue_keys(&self) -> impl Iterator<Item = [[&[u8]; 3]; 3]> {
+        self.names().iter().map(|name| self.own_keys(name))
+    }
+
+    fn own_keys<'a>(&'a self, name: &'a str) -> [[&'a [u8]; 3]; 3] {
+        let (prefix, name) = (self.prefix.as_bytes(), name.as_bytes());
         [
-            [b"", prefix, name, b""],
-            [b"{", prefix, name, b"}:redlock:waiting"],
-            [b"{", prefix, name, b"}:redlock:queue"],
+            [prefix, b"", name],
+            [prefix, WAITING, name],
+            [prefix, QUEUE, name],
         ]
     }
 
     /// The key of the highest ballots of all resources that have this prefix, in parts.
-    pub(crate) fn ballots(&self) -> [&[u8]; 3] {
-        [b"{", self.prefix.as_bytes(), b"}:redlock:ballots"]
+    pub(crate) fn ballots(&self) -> [&[u8]; 2] {
+        [self.prefix.as_bytes(), BALLOTS]
     }
 
     /// Where in there each resource's highest ballot is: the slot of the lock's key, as CLUSTER KEYSLOT tells it for keys
@@ -96,6 +130,26 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_keys_stand_below_the_prefix_and_contain_what_no_resource_s_key_does() {
+        let target = Target::one("app:".into(), "r");
+        let [lock, waiting, queue] = target.queue_keys().map(|parts| parts.concat());
+        assert_eq!(lock, b"app:r");
+        assert_eq!(waiting, b"app:libredlock:waiting:r");
+        assert_eq!(queue, b"app:libredlock:queue:r");
+        assert_eq!(target.ballots().concat(), b"app:libredlock:ballots");
+        assert!(!is_reserved("app:", "r"));
+        for key in [waiting, queue, target.ballots().concat()] {
+            let key = String::from_utf8(key).unwrap();
+            for split in 0..key.len() {
+                let (prefix, name) = key.split_at(split);
+                assert!(is_reserved(prefix, name), "{prefix:?}, {name:?}");
+            }
+        }
+        let is_border = |length: &usize| RESERVED.ends_with(&RESERVED[..*length]);
+        assert_eq!((1..RESERVED.len()).find(is_border), None);
+    }
 
     #[test]
     fn a_cell_is_the_slot_of_the_lock_s_key() {

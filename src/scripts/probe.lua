@@ -1,7 +1,7 @@
 -- Whether this user may use the commands by which locks are given back and extended, on a key that nobody has.
 -- KEYS[1]: that key. Returns the first refusal, empty if there is none. Changes nothing.
 local key = KEYS[1]
-for _, command in ipairs({{'GET', key}, {'PTTL', key}, {'PEXPIRE', key, '1'}, {'DEL', key}}) do
+for _, command in ipairs({{'GET', key}, {'MGET', key}, {'PTTL', key}, {'PEXPIRE', key, '1'}, {'DEL', key}}) do
   local reply = redis.pcall(unpack(command))
   if type(reply) == 'table' and reply.err then return command[1] .. ': ' .. reply.err end
 end

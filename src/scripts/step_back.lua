@@ -6,11 +6,10 @@
 -- Returns 1 when the lock was freed, 0 when it was not this owner's.
 local freed = 0
 if redis.call('GET', KEYS[1]) == ARGV[1] then freed = redis.call('DEL', KEYS[1]) end
-redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[2])
+hear(KEYS[3], ARGV[2])
+redis.call('ZADD', KEYS[3], ARGV[3], ARGV[2])
 local keep = math.max(redis.call('PTTL', KEYS[1]), 0) + 60000
 redis.call('PEXPIRE', KEYS[3], keep)
-redis.call('SET', KEYS[2], '1', 'PX', keep)
-if freed == 1 and redis.call('ZRANGE', KEYS[3], 0, 0)[1] ~= ARGV[2] then
-  promote(KEYS[1], KEYS[2], KEYS[3], ARGV[4])
-end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', keep)
+if freed == 1 then promote(KEYS[1], KEYS[2], KEYS[3], ARGV[4], ARGV[2], ARGV[2]) end
 return freed

@@ -135,7 +135,7 @@ size_t nodes_holding(const char *key) {
 // The keys that stay behind, such as the highest ballot, are no locks.
 size_t locks_on_nodes(void) {
   const char *command = "EVAL \"local n = 0 for _, key in ipairs(redis.call('KEYS', '*')) do"
-                        " if not string.find(key, ':redlock:', 1, true) then n = n + 1 end end return n\" 0\r\n";
+                        " if not string.find(key, 'libredlock:', 1, true) then n = n + 1 end end return n\" 0\r\n";
   size_t locks = 0;
   for (size_t i = 0; i < node_count(); i++) locks += ask(i, command);
   return locks;

@@ -222,10 +222,27 @@ pub fn vacate_all(cluster: &Cluster, resource: &str) {
     cluster.command_all(&["DEL", resource]);
 }
 
+/// The key in which a node keeps the queue of a resource's waiters, without a key prefix.
+pub fn queue_of(resource: &str) -> String {
+    format!("libredlock:queue:{resource}")
+}
+
+/// The key in which a node keeps the highest ballots, without a key prefix.
+pub const BALLOTS: &str = "libredlock:ballots";
+
+/// Whether nodes can call their waiters: only RESP3 brings a message in between the answers.
+pub fn nodes_call() -> bool {
+    let they_do = protocol().as_deref() != Some("resp2");
+    if !they_do {
+        eprintln!("with RESP2 nobody queues");
+    }
+    they_do
+}
+
 /// How many locks the server holds; highest ballots, which stay for a day, don't count.
 pub fn lock_count(server: &Server) -> usize {
     let keys = server.command(&["KEYS", "*"]);
-    let is_lock = |key: &&Reply| !key.text().contains(":redlock:");
+    let is_lock = |key: &&Reply| !key.text().contains("libredlock:");
     keys.elements().iter().filter(is_lock).count()
 }
 

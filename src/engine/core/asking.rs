@@ -118,6 +118,7 @@ impl Core {
 
     /// Starts an attempt: all nodes at once.
     fn ask_all(&mut self, key: Key) {
+        self.mind_window(key);
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
@@ -180,7 +181,7 @@ impl Core {
         if operation.is_awaited() {
             self.busy_poll.asked(self.now, set.settings.busy_poll());
         }
-        let is_release = question == Question::Release;
+        let is_release = matches!(question, Question::Release { .. });
         let mut first_due = Nanos::MAX;
         for (index, node) in set.nodes.iter_mut().enumerate() {
             if !operation.eligible.contains(index) {
@@ -373,7 +374,7 @@ impl Core {
             .map_or(0, |set| set.ballots.time(self.now));
         let called = operation.called;
         match operation.rest(self.now, time, rand::random()) {
-            Some(_) if !called.is_empty() => {
+            Some(_) if !called.is_empty() && operation.heed.may_attempt(self.now) => {
                 operation.phase = Phase::Resting;
                 self.gather(key);
             }

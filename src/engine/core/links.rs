@@ -344,6 +344,7 @@ impl Core {
             _ => now + set.settings.time_to_reconnect(connection.round_trip()),
         };
         node.trouble = (status, Arc::clone(&message));
+        node.declines.clear();
         let mut unanswered: Vec<_> = std::mem::take(&mut node.held);
         unanswered.extend(connection.abandon());
         if lasted {

@@ -17,7 +17,7 @@ use crate::engine::operation::Phase;
 use crate::engine::poller::{Patience, WAKER};
 use crate::engine::timer::Timer;
 use crate::error::Status;
-use crate::logic::quorum::{MAX_NODES, NodeMask};
+use crate::logic::quorum::{MAX_NODES, NodeMask, Vote};
 use crate::node::command::{Answer, Form, Question};
 use crate::node::connection::{Asked, Connection};
 use crate::node::stream::Stream;
@@ -269,7 +269,8 @@ impl Core {
     fn answered(&mut self, (place, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
         match (asked.question, answer) {
             (Question::Identify, answer) => self.identified((place, index), answer),
-            (Question::KeepWitness | Question::Learn { .. } | Question::Leave { .. }, _) => {}
+            (Question::KeepWitness | Question::Learn { .. }, _) => {}
+            (Question::Leave { .. }, answer) => self.has_left((place, index), asked.mark, &answer),
             (_, Answer::NoScript) => self.meet_unknown_scripts((place, index), asked),
             (_, answer) => self.count((place, index), asked, answer),
         }
@@ -295,7 +296,17 @@ impl Core {
             Answer::Held {
                 look_after_ms,
                 calls,
-            } => operation.refused_for(index, look_after_ms, calls),
+                stranger,
+            } => {
+                operation.refused_for(index, look_after_ms, calls);
+                if let Some(stranger) = stranger {
+                    self.kept_out(key, at, stranger);
+                }
+            }
+            Answer::Strange(stranger) => {
+                operation.vote(index, Vote::No);
+                self.kept_out(key, at, stranger);
+            }
             Answer::Error(_) if is_demoted => {
                 operation.lost_on.insert(index);
                 operation.unavailable(index, Status::NotAdmitted, &DEMOTED.into());
@@ -306,7 +317,9 @@ impl Core {
             }
             Answer::NoScript | Answer::Boot(_) | Answer::Done => {}
         }
-        operation.open = operation.open.without(NodeMask(1 << index));
+        if let Some(operation) = self.operations.get_mut(key) {
+            operation.open = operation.open.without(NodeMask(1 << index));
+        }
         self.evaluate(key);
     }
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::{Core, NodePlace};
 use crate::clock::{self, MILLISECOND, Nanos};
+use crate::engine::hints::Turn;
 use crate::engine::nodes::{Link, Mark};
 use crate::engine::operation::{LOOK_INTERVAL, Phase, Task};
 use crate::engine::slab::Key;
 use crate::engine::ticket::Outcome;
 use crate::engine::timer::Timer;
+use crate::log::{self, Level};
 use crate::logic::quorum::NodeMask;
-use crate::node::command::{Form, Question};
+use crate::node::command::{Answer, Form, Question, Stranger};
 use crate::node::target::Target;
 
 /// For how long a waiter that was called by one node waits for the calls of the others: the release is on its way to them.
@@ -35,7 +37,11 @@ impl Core {
         match what {
             "wake" if self.is_here(key, at, rest) => self.called(key, at.1),
             "wake" => self.decline(at, rest, number),
-            "standby" => self.stand_by(key, rest.parse().unwrap_or(0)),
+            "standby" => {
+                if let Ok(ms) = rest.parse() {
+                    self.stand_by(key, ms);
+                }
+            }
             _ => {}
         }
     }
@@ -60,7 +66,9 @@ impl Core {
         operation.queued_on.remove(node);
         let is_new = !operation.asked.contains(node) && !operation.tally.voted().contains(node);
         match operation.phase {
-            Phase::Resting => self.gather(key),
+            Phase::Resting if operation.heed.may_attempt(self.now) => self.gather(key),
+            // Nobody is called so often: somebody pretends to be a node.
+            Phase::Resting => {}
             Phase::Asking if operation.gathering && is_new => self.ask_caller(key, node),
             Phase::Asking => {
                 // The missing votes may be those of nodes that hang.
@@ -88,11 +96,15 @@ impl Core {
             return;
         }
         let grant = operation.lock.upgrade();
-        if grant.is_some_and(|grant| grant.validity() > 0 && grant.add_node(node)) {
+        if grant.is_some_and(|grant| grant.validity() > 0 && grant.add_node(node))
+            && operation.may_ask_again(node)
+        {
             return self.ask_caller(key, node);
         }
         let (at, target) = ((operation.set.place, node), Arc::clone(&operation.target));
-        self.leave(at, &target, key.number());
+        if let Some(lock) = target.locks().next().map(|parts| parts.concat()) {
+            self.decline(at, &String::from_utf8_lossy(&lock), key.number());
+        }
     }
 
     /// Begins an attempt when the first node calls: asks it, and those that have no reason to call because the waiter is
@@ -212,18 +224,50 @@ impl Core {
         self.has_output((place, index));
     }
 
-    /// The first in the queue is told when the holder's time is over, in ms from now.
+    /// A waiter is told when the lock may be free without anybody being called, in ms from now: when a holder's time is over,
+    /// or a reservation. What it was told before does not hold any more.
     fn stand_by(&mut self, key: Key, ms: u64) {
-        let Some(operation) = self.operations.get(key) else {
+        let now = self.now;
+        let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
         if operation.phase == Phase::Resting && operation.is_waiting() {
-            let at = self.now + clock::from_ms(ms.saturating_add(1));
+            let at = now.saturating_add(clock::from_ms(ms.saturating_add(1)));
             let timer = Timer::Look {
                 operation: key,
                 attempt: operation.attempt,
             };
-            self.timers.set(at, timer);
+            if let Some(due) = operation.heed.look(at, now) {
+                self.timers.set(due, timer);
+            }
+        }
+    }
+
+    /// It may be the time at which a waiter was told to look.
+    pub(super) fn look(&mut self, key: Key) {
+        let now = self.now;
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        let timer = Timer::Look {
+            operation: key,
+            attempt: operation.attempt,
+        };
+        match operation.heed.is_time_to_look(now) {
+            Ok(()) => {
+                self.note_look(key);
+                self.resume(key);
+            }
+            Err(Some(due)) => self.timers.set(due, timer),
+            Err(None) => {}
+        }
+    }
+
+    fn note_look(&mut self, key: Key) {
+        if let Some(operation) = self.operations.get(key)
+            && let Some(set) = self.sets[operation.set.place].as_mut()
+        {
+            set.looks.set(&operation.target, self.now);
         }
     }
 
@@ -239,25 +283,56 @@ impl Core {
         else {
             return true;
         };
-        let has_reason = operation.worth_a_look_at() <= now || give_up_at <= now || !calls;
-        if !operation.is_waiting() || has_reason {
+        if !operation.is_waiting() || give_up_at <= now || !calls {
             return true;
         }
         let Some(set) = self.sets[operation.set.place].as_mut() else {
             return false;
         };
-        if set.last_look + LOOK_INTERVAL <= now {
+        let worth_at = operation.worth_a_look_at();
+        let turn = match worth_at <= now {
+            true => Turn::after(set.looks.of(&operation.target), worth_at, now),
+            false => Turn::Never,
+        };
+        let is_for_certainty = turn == Turn::Never && set.last_look + LOOK_INTERVAL <= now;
+        if turn == Turn::Now || is_for_certainty {
             set.last_look = now;
+            set.looks.set(&operation.target, now);
             return true;
         }
         let jitter = rand::random::<u64>() % (LOOK_INTERVAL / MILLISECOND) * MILLISECOND;
-        let again: Nanos = (now + LOOK_INTERVAL / 2 + jitter).min(give_up_at);
+        let again = match turn {
+            Turn::At(at) => at,
+            Turn::Now | Turn::Never => now + LOOK_INTERVAL / 2 + jitter,
+        };
+        let again: Nanos = again.min(give_up_at);
         let timer = Timer::Resume {
             operation: key,
             attempt,
         };
         self.timers.set(again, timer);
         false
+    }
+
+    /// A lock that is handed on among those who queue may be left to others for a moment: while this process knows of that, it
+    /// gets into the queue without trying first. And it begins to know of it when it gives such a lock back.
+    pub(super) fn mind_window(&mut self, key: Key) {
+        let now = self.now;
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        let Some(set) = self.sets[operation.set.place].as_mut() else {
+            return;
+        };
+        if let Task::Release {
+            window_ms: ms @ 1..,
+            ..
+        } = operation.task
+        {
+            set.windows.set(&operation.target, now + clock::from_ms(ms));
+        } else if operation.may_join() && set.windows.of(&operation.target) > now {
+            operation.join(set.ballots.time(now));
+        }
     }
 
     /// A waiter waits no more: out of the queue, on every node that has one.
@@ -268,24 +343,88 @@ impl Core {
         let (place, target) = (operation.set.place, Arc::clone(&operation.target));
         let count = self.sets[place].as_ref().map_or(0, |set| set.nodes.len());
         for index in 0..count {
-            self.leave((place, index), &target, key.number());
+            self.leave(
+                (place, index),
+                &target,
+                (Mark::NONE, key.number()),
+                Form::Whole,
+            );
         }
     }
 
-    /// A call for a waiter that is gone: it must not keep the others waiting.
-    fn decline(&mut self, at: NodePlace, lock: &str, number: u64) {
-        self.leave(at, &Target::one("".into(), lock), number);
+    /// A call for a waiter that is gone: it must not keep the others waiting. But anybody may have made it up, so few are
+    /// declined at a time; what one that stays costs is that its reservation runs out.
+    fn decline(&mut self, at: NodePlace, lock: &str, waiter: u64) {
+        let now = self.now;
+        if let Some(node) = self.node(at)
+            && node.connection().is_some_and(|it| it.can_call())
+            && node.declines.add(waiter, lock, now)
+        {
+            self.ask_to_decline(at, lock, waiter, Form::Brief);
+        }
     }
 
-    fn leave(&mut self, at: NodePlace, target: &Target, waiter: u64) {
+    fn ask_to_decline(&mut self, at: NodePlace, lock: &str, waiter: u64, form: Form) {
+        let Some(set) = self.sets.get(at.0).and_then(Option::as_ref) else {
+            return;
+        };
+        let prefix = Arc::clone(&set.settings.key_prefix);
+        let name: Box<str> = lock.strip_prefix(&*prefix).unwrap_or(lock).into();
+        let mark = match form {
+            Form::Whole => Mark::DECLINED_AGAIN,
+            Form::Brief | Form::Apart => Mark::DECLINED,
+        };
+        self.leave(at, &Target::one(prefix, &name), (mark, waiter), form);
+    }
+
+    /// A node has answered that a waiter left.
+    pub(super) fn has_left(&mut self, at: NodePlace, mark: Mark, answer: &Answer) {
+        if mark != Mark::DECLINED && mark != Mark::DECLINED_AGAIN {
+            return;
+        }
+        let Some(node) = self.node(at) else {
+            return;
+        };
+        let Some(call) = node.declines.answered() else {
+            return;
+        };
+        if mark == Mark::DECLINED && *answer == Answer::NoScript {
+            node.declines.again(call.clone());
+            self.ask_to_decline(at, &call.lock, call.waiter, Form::Whole);
+        }
+    }
+
+    /// A node refused a lock because of a key that is no lock of this library: nobody is going to give it back. The one who
+    /// waits for it may do so for ever, and is told in the log.
+    pub(super) fn kept_out(&mut self, key: Key, at: NodePlace, stranger: Stranger) {
+        let Some(operation) = self.operations.get_mut(key) else {
+            return;
+        };
+        operation.is_kept_out_by(at.1, stranger);
+        let endless = stranger == Stranger::NeverExpires;
+        if !endless || std::mem::replace(&mut operation.stranger_logged, true) {
+            return;
+        }
+        if let Some(operation) = self.operations.get(key) {
+            log::write(Level::Warn, || {
+                let node = operation.set.addresses[at.1].display();
+                format!(
+                    "{node}: waiting for {}{}",
+                    operation.resources(),
+                    operation.advice_on_strangers()
+                )
+            });
+        }
+    }
+
+    /// In whole, if nobody would ask again on NOSCRIPT: one that stays is called in vain when its turn comes.
+    fn leave(&mut self, at: NodePlace, target: &Target, (mark, waiter): (Mark, u64), form: Form) {
         let now = self.now;
         let Some(connection) = self.node(at).and_then(|node| node.connection()) else {
             return;
         };
         if connection.can_call() {
-            let question = (Mark::NONE, Question::Leave { waiter });
-            // In whole: nobody would ask again on NOSCRIPT, and one that stays is called in vain when its turn comes.
-            connection.ask(question, target, b"", Form::Whole, now);
+            connection.ask((mark, Question::Leave { waiter }), target, b"", form, now);
             self.has_output(at);
         }
     }
