@@ -227,7 +227,7 @@ fn a_user_with_few_permissions() {
 #[test]
 fn a_user_who_may_not_use_the_highest_ballots_gets_no_fence() {
     let server = Server::builder()
-        .acl_user("alice on >secret ~app:* ~libredlock:probe &* +@all")
+        .acl_user("alice on >secret ~app:* ~libredlock:probe ~libredlock:waiting:* ~libredlock:queue:* &* +@all")
         .start();
     let url = server.url_as("alice", "secret");
     let error = connect(&url, &[])
