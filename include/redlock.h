@@ -603,7 +603,8 @@ redlock_status redlock_factory_vouch(struct redlock_factory *factory,
  * connect timeout. Any thread; other threads can use the factory meanwhile.
  *
  * @param factory the factory; not NULL
- * @param resource the name of what is locked: 1 to 512 bytes of UTF-8; the key on the nodes; not NULL
+ * @param resource the name of what is locked: 1 to 512 bytes of UTF-8 without `libredlock:`, which the library's own keys
+ *   contain; the key on the nodes; not NULL
  * @param ttl_ms the time, in milliseconds, after which the nodes free the lock by themselves: more than the work needs, or
  *        extended in time by redlock_extend(). At least 1, and at most the option "max_ttl_ms".
  * @param wait_ms how long to try, in milliseconds, while the lock is held by another or too few nodes vote; 0 tries once, -1
