@@ -128,9 +128,12 @@ impl Core {
             | Timer::Straggling { operation, attempt } => operations
                 .get(operation)
                 .is_some_and(|operation| operation.attempt == attempt),
-            Timer::Resume { operation, attempt } | Timer::Look { operation, attempt } => operations
+            Timer::Resume { operation, attempt } => operations
                 .get(operation)
                 .is_some_and(|it| it.attempt == attempt && it.phase == Phase::Resting),
+            Timer::Look { operation, attempt } => operations
+                .get(operation)
+                .is_some_and(|it| it.attempt == attempt && it.phase != Phase::Ended),
             Timer::KeepAlive { .. } => true,
             Timer::Dial { set, node, epoch } => sets
                 .get(set)

@@ -231,7 +231,9 @@ impl Core {
         let Some(operation) = self.operations.get_mut(key) else {
             return;
         };
-        if operation.phase == Phase::Resting && operation.is_waiting() {
+        // During an attempt, too: that may be about a time before.
+        let rests = matches!(operation.phase, Phase::Resting | Phase::Asking);
+        if rests && operation.is_waiting() {
             let at = now.saturating_add(clock::from_ms(ms.saturating_add(1)));
             let timer = Timer::Look {
                 operation: key,
@@ -253,6 +255,12 @@ impl Core {
             operation: key,
             attempt: operation.attempt,
         };
+        if operation.phase == Phase::Asking {
+            if let Some(due) = operation.heed.look(now + MILLISECOND, now) {
+                self.timers.set(due, timer);
+            }
+            return;
+        }
         match operation.heed.is_time_to_look(now) {
             Ok(()) => {
                 self.note_look(key);

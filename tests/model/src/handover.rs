@@ -35,6 +35,8 @@ pub struct Handover {
     /// Whether a client whose turn is over declines calls, or lets the reservations run out.
     pub declines: bool,
     pub clients: Clients,
+    /// Whether the holder leaves the lock to those who do not queue, for a window, and calls nobody.
+    pub window: bool,
     /// Whether the order of service is promised.
     pub in_order: bool,
     /// The holder keeps the lock, but has it on two nodes only; and the waiters' attempts are so many at most. 0 when the
@@ -68,6 +70,8 @@ enum Ask {
     Release,
     StepBack,
     Leave,
+    /// A release that opens a window.
+    Open,
 }
 
 /// What nodes send.
@@ -76,6 +80,8 @@ enum Tell {
     Granted = 1,
     Refused,
     Wake,
+    /// Look when the window closes.
+    StandBy,
 }
 
 impl Line {
@@ -110,8 +116,8 @@ impl Line {
 
 impl Ask {
     fn of(number: u32) -> Option<Ask> {
-        use Ask::{Acquire, AcquireOrWait, Leave, Release, StepBack};
-        [Acquire, AcquireOrWait, Release, StepBack, Leave]
+        use Ask::{Acquire, AcquireOrWait, Leave, Open, Release, StepBack};
+        [Acquire, AcquireOrWait, Release, StepBack, Leave, Open]
             .into_iter()
             .find(|it| *it as u32 == number)
     }
@@ -119,7 +125,7 @@ impl Ask {
 
 impl Tell {
     fn of(number: u32) -> Option<Tell> {
-        [Tell::Granted, Tell::Refused, Tell::Wake]
+        [Tell::Granted, Tell::Refused, Tell::Wake, Tell::StandBy]
             .into_iter()
             .find(|it| *it as u32 == number)
     }
@@ -170,6 +176,8 @@ struct Link {
     queued_on: bool,
     /// Whether a release must go there, when the client holds the lock.
     taken: bool,
+    /// The node told it to look when its window closes.
+    told: bool,
     /// How many answers of earlier attempts the node still owes.
     stale: u8,
 }
@@ -198,6 +206,14 @@ pub enum Action {
     /// Looks without having been called.
     Look {
         client: usize,
+    },
+    /// Looks because a node told it to.
+    LookAsTold {
+        client: usize,
+    },
+    /// A node's window closes.
+    Close {
+        node: usize,
     },
     /// The nodes that have not called are asked too.
     AskUncalled {
@@ -233,6 +249,7 @@ impl Handover {
             let link = &mut node.links[client];
             link.stale += u8::from(link.open);
             (link.vote, link.open, link.called) = (Vote::NotAsked, false, false);
+            link.told = false;
         }
     }
 
@@ -384,7 +401,11 @@ impl Handover {
         for node in &mut state.nodes {
             let link = &mut node.links[client];
             if std::mem::take(&mut link.taken) {
-                link.to.push(Ask::Release as u32);
+                let release = match self.window && client == HOLDER {
+                    true => Ask::Open,
+                    false => Ask::Release,
+                };
+                link.to.push(release as u32);
             }
         }
     }
@@ -394,6 +415,7 @@ impl Handover {
             Tell::Granted => self.answered(state, client, node, Vote::Yes),
             Tell::Refused => self.answered(state, client, node, Vote::No),
             Tell::Wake => self.called(state, client, node),
+            Tell::StandBy => state.nodes[node].links[client].told = true,
         }
     }
 
@@ -424,6 +446,7 @@ impl Handover {
                     };
                 }
                 link.queued_on &= matches!(phase, Phase::Resting | Phase::Asking);
+                link.told &= matches!(phase, Phase::Resting | Phase::Asking);
                 while link.stale > 0 && link.from.is_answer() {
                     link.from.pop();
                     link.stale -= 1;
@@ -473,8 +496,8 @@ impl Handover {
         let answer = match asked {
             Ask::Acquire => Some(run.acquire(question)),
             Ask::AcquireOrWait => Some(run.acquire_waiting(question, client as Waiter)),
-            Ask::Release => {
-                run.release(question.owner);
+            Ask::Release | Ask::Open => {
+                run.release(question.owner, asked == Ask::Open);
                 None
             }
             Ask::StepBack => {
@@ -486,11 +509,14 @@ impl Handover {
                 None
             }
         };
-        let called = run.called;
+        let (called, told) = (run.called, run.told);
         for waiter in 0..WAITERS {
             let line = &mut links[usize::from(waiter)].from;
             if called & bit(waiter) != 0 {
                 line.push(Tell::Wake as u32);
+            }
+            if told & bit(waiter) != 0 {
+                line.push(Tell::StandBy as u32);
             }
         }
         match answer {
@@ -517,6 +543,10 @@ impl Handover {
                 }
                 _ => {}
             }
+            let told = |node: &Node| node.links[client].told && !node.lock.open;
+            if it.phase == Phase::Resting && state.nodes.iter().any(told) {
+                actions.push(Action::LookAsTold { client });
+            }
             if it.gathering && (!self.patient || has_heard_all(state, client)) {
                 actions.push(Action::AskUncalled { client });
             }
@@ -524,7 +554,10 @@ impl Handover {
     }
 
     fn connections(&self, state: &State, actions: &mut Vec<Action>) {
-        for (node, Node { links, .. }) in state.nodes.iter().enumerate() {
+        for (node, Node { links, lock }) in state.nodes.iter().enumerate() {
+            if lock.open {
+                actions.push(Action::Close { node });
+            }
             for (client, link) in links.iter().enumerate() {
                 if !link.to.is_empty() {
                     actions.push(Action::Arrive { client, node });
@@ -539,7 +572,7 @@ impl Handover {
 
 /// No release and no call is under way: whoever is going to call this client has done so.
 fn has_heard_all(state: &State, client: usize) -> bool {
-    let release = |link: &Link| link.to.has(Ask::Release as u32);
+    let release = |link: &Link| link.to.has(Ask::Release as u32) || link.to.has(Ask::Open as u32);
     state.nodes.iter().all(|node| {
         !node.links.iter().any(release) && !node.links[client].from.has(Tell::Wake as u32)
     })
@@ -554,6 +587,8 @@ impl Model for Handover {
             key: Key::Held(HOLDER as u8),
             waiting: true,
             queue: bit(0),
+            called: 0,
+            open: false,
             highest: 0,
         };
         let mut node = Node {
@@ -593,6 +628,8 @@ impl Model for Handover {
                 state.clients[client].looks += 1;
                 self.ask_all(&mut state, client);
             }
+            Action::LookAsTold { client } => self.ask_all(&mut state, client),
+            Action::Close { node } => state.nodes[node].lock.open = false,
             Action::AskUncalled { client } => self.ask_uncalled(&mut state, client),
             Action::Release { client } => self.release(&mut state, client),
             Action::Arrive { client, node } => {
@@ -662,7 +699,7 @@ fn has_left(state: &State) -> bool {
 
 /// The lock is free everywhere, and nobody in a queue.
 fn is_clean(state: &State) -> bool {
-    let clean = |node: &Node| node.lock.key == Key::Free && node.lock.queue == 0;
+    let clean = |node: &Node| node.lock.key == Key::Free && node.lock.queue == 0 && !node.lock.open;
     state.nodes.iter().all(clean)
 }
 

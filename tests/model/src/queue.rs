@@ -48,6 +48,10 @@ pub struct Queue {
     pub kept_out: u8,
     /// Attempts propose ballots up to this one; 0 is without fences.
     pub ballots: Ballot,
+    /// Whether owners may leave the lock to those who do not queue, for a window that ends at any step.
+    pub windows: bool,
+    /// Whether the waiters are of one process.
+    pub one_process: bool,
 }
 
 /// One node, and whose acquire it granted: one bit for each attempt that counts its answers.
@@ -115,6 +119,11 @@ pub enum Action {
         node: usize,
         heard: u8,
         waiting: bool,
+        window: bool,
+    },
+    /// A window ends.
+    Close {
+        node: usize,
     },
     /// The waiter gives back a failed attempt; also of one that was won, for good measure.
     StepBack {
@@ -166,7 +175,7 @@ impl Queue {
         };
         let node = &mut state.nodes[at];
         let before = node.lock.key;
-        let mut run = Run::new(self.rules, &mut node.lock, heard);
+        let mut run = self.run(&mut node.lock, heard);
         let answer = match self.attempts[attempt] {
             Client::Waits(waiter) => run.acquire_waiting(question, waiter),
             Client::Barges => run.acquire(question),
@@ -191,24 +200,37 @@ impl Queue {
         }
     }
 
-    fn release(&self, state: &mut State, at: usize, attempt: usize, heard: u8, waiting: bool) {
+    fn run<'a>(&self, lock: &'a mut Lock, heard: u8) -> Run<'a> {
+        let mut run = Run::new(self.rules, lock, heard);
+        run.one_process = self.one_process;
+        run
+    }
+
+    fn release(
+        &self,
+        state: &mut State,
+        at: usize,
+        attempt: usize,
+        heard: u8,
+        (waiting, window): (bool, bool),
+    ) {
         let lock = &mut state.nodes[at].lock;
         lock.waiting = waiting;
-        let mut run = Run::new(self.rules, lock, heard);
-        run.release(owner(attempt));
+        let mut run = self.run(lock, heard);
+        run.release(owner(attempt), window);
         let called = run.called;
         self.call(state, at, called);
     }
 
     fn step_back(&self, state: &mut State, at: usize, attempt: usize, waiter: Waiter, heard: u8) {
-        let mut run = Run::new(self.rules, &mut state.nodes[at].lock, heard);
+        let mut run = self.run(&mut state.nodes[at].lock, heard);
         run.step_back(owner(attempt), waiter);
         let called = run.called;
         self.call(state, at, called);
     }
 
     fn leave(&self, state: &mut State, at: usize, waiter: Waiter, heard: u8) {
-        let mut run = Run::new(self.rules, &mut state.nodes[at].lock, heard);
+        let mut run = self.run(&mut state.nodes[at].lock, heard);
         run.leave(waiter);
         let called = run.called;
         self.call(state, at, called);
@@ -261,6 +283,7 @@ impl Queue {
         }
         for node in &mut state.nodes {
             node.lock.waiting = false; // Whether a release finds it is left open.
+            node.lock.open &= node.lock.key == Key::Free;
             if !matches!(node.lock.key, Key::Held(_)) {
                 node.left = 0;
             }
@@ -325,15 +348,17 @@ impl Queue {
         match lock.key {
             Key::Held(owner) if state.attempts[usize::from(owner)].phase == Phase::Ended => {
                 let attempt = usize::from(owner);
+                let windows = if self.windows { 2 } else { 1 };
                 for (heard, waiting) in
                     hearings(lock.queue, true).flat_map(|it| [(it, true), (it, false)])
                 {
-                    actions.push(Action::Release {
+                    actions.extend((0..windows).map(|window| Action::Release {
                         attempt,
                         node,
                         heard,
                         waiting,
-                    });
+                        window: window == 1,
+                    }));
                 }
             }
             Key::Held(_) if !self.is_timed() => actions.push(Action::Expire { node }),
@@ -341,6 +366,9 @@ impl Queue {
                 actions.push(Action::Expire { node });
             }
             _ => {}
+        }
+        if lock.open {
+            actions.push(Action::Close { node });
         }
         for (attempt, client) in self.attempts.iter().enumerate() {
             if let Client::Waits(waiter) = *client
@@ -415,7 +443,9 @@ impl Model for Queue {
                 node,
                 heard,
                 waiting,
-            } => self.release(&mut state, node, attempt, heard, waiting),
+                window,
+            } => self.release(&mut state, node, attempt, heard, (waiting, window)),
+            Action::Close { node } => state.nodes[node].lock.open = false,
             Action::StepBack {
                 attempt,
                 waiter,
@@ -490,11 +520,12 @@ impl Queue {
             if !stays {
                 lock.key = Key::Free;
             }
-            let answer = Run::new(self.rules, lock, heard).acquire_waiting(question, waiter);
+            lock.open = false;
+            let answer = self.run(lock, heard).acquire_waiting(question, waiter);
             granted += usize::from(answer == Answer::Granted);
         }
         for lock in locks.iter_mut() {
-            Run::new(self.rules, lock, heard).step_back(LATECOMER, waiter);
+            self.run(lock, heard).step_back(LATECOMER, waiter);
         }
         granted >= QUORUM
     }

@@ -1,6 +1,6 @@
 //! The scripts of the queue of waiters, on one node, and the faults that the checker must find in them.
 //!
-//! Beside `acquire.lua`, `acquire_waiting.lua`, `promote.lua`, `release.lua`, `step_back.lua` and `leave.lua` of the
+//! Beside `acquire.lua`, `acquire_waiting.lua`, `promote.lua`, `open.lua`, `release.lua`, `step_back.lua` and `leave.lua` of the
 //! library, each a function here. A waiter is its place in the order of arrival, which is its score in the queue; so the queue is a set.
 
 /// An attempt's owner token.
@@ -35,6 +35,12 @@ pub enum Rules {
     FailureCallsAndRejoins,
     /// A waiter that leaves calls the next one only if the lock is reserved for it.
     LeavingCallsNobody,
+    /// A waiter that was called and did not answer is called again when its reservation has run out.
+    SilenceIgnored,
+    /// A process that did not answer loses its waiters also when another one of them was heard since.
+    HearingIgnored,
+    /// A window that is left to others is closed without anybody having been told to look then.
+    WindowTellsNobody,
 }
 
 /// The lock's key.
@@ -54,6 +60,10 @@ pub struct Lock {
     pub waiting: bool,
     /// The waiters: one bit each.
     pub queue: u8,
+    /// The waiter that was called and whose process was not heard since: one bit at most, in the queue.
+    pub called: u8,
+    /// Whether it is left to those who do not queue.
+    pub open: bool,
     /// The highest ballot that was ever accepted.
     pub highest: Ballot,
 }
@@ -85,6 +95,10 @@ pub struct Run<'a> {
     pub heard: u8,
     /// Who was called and hears it: one bit each.
     pub called: u8,
+    /// Who was told to look when the window closes: one bit each.
+    pub told: u8,
+    /// Whether all waiters are of one process.
+    pub one_process: bool,
 }
 
 impl<'a> Run<'a> {
@@ -94,6 +108,8 @@ impl<'a> Run<'a> {
             lock,
             heard,
             called: 0,
+            told: 0,
+            one_process: false,
         }
     }
 
@@ -117,12 +133,19 @@ impl<'a> Run<'a> {
 
     /// `acquire_waiting.lua`.
     pub fn acquire_waiting(&mut self, question: Question, waiter: Waiter) -> Answer {
-        let first = self.first().filter(|&first| first < waiter);
-        if self.lock.key == Key::Free && first.is_some() {
-            if self.rules == Rules::FirstOnly {
+        if self.lock.key != Key::Reserved(waiter) {
+            self.hear(waiter);
+        }
+        if self.lock.key == Key::Free {
+            if self.lock.open {
+                self.told |= bit(waiter);
                 return self.join(waiter);
             }
-            self.promote();
+            let first = self.first().filter(|&first| first < waiter);
+            if self.rules == Rules::FirstOnly && first.is_some() {
+                return self.join(waiter);
+            }
+            self.promote(Some(waiter), waiter);
         }
         let may_take = match self.lock.key {
             Key::Free => true,
@@ -137,7 +160,7 @@ impl<'a> Run<'a> {
             return Answer::NotAccepted;
         }
         let answer = self.accept(question);
-        self.lock.queue &= !bit(waiter);
+        self.drop(bit(waiter));
         if fresh {
             self.lock.key = Key::Held(question.owner);
             self.stand_by();
@@ -146,39 +169,57 @@ impl<'a> Run<'a> {
     }
 
     /// `release.lua`.
-    pub fn release(&mut self, owner: Owner) {
+    pub fn release(&mut self, owner: Owner, window: bool) {
         if self.lock.key != Key::Held(owner) {
             return;
         }
         self.lock.key = Key::Free;
-        if std::mem::take(&mut self.lock.waiting) && self.rules != Rules::CallsNobody {
-            self.promote();
+        let waiting = std::mem::take(&mut self.lock.waiting) && self.rules != Rules::CallsNobody;
+        match window {
+            true if waiting => self.open(),
+            false if waiting => self.promote(None, Waiter::MAX),
+            _ => {}
+        }
+    }
+
+    /// `open.lua`.
+    fn open(&mut self) {
+        while let Some(first) = self.first_alive() {
+            if self.heard & bit(first) != 0 {
+                if self.rules != Rules::WindowTellsNobody {
+                    self.told |= bit(first);
+                }
+                (self.lock.waiting, self.lock.open) = (true, true);
+                return;
+            }
+            self.drop(bit(first));
         }
     }
 
     /// `step_back.lua`.
     pub fn step_back(&mut self, owner: Owner, waiter: Waiter) {
         if self.rules == Rules::FailureCalls {
-            return self.release(owner);
+            return self.release(owner, false);
         }
         let freed = self.lock.key == Key::Held(owner);
         if freed {
             self.lock.key = Key::Free;
         }
         if freed && self.rules == Rules::FailureCallsAndRejoins {
-            self.lock.queue &= !bit(waiter);
-            self.promote();
+            self.drop(bit(waiter));
+            self.promote(None, Waiter::MAX);
         }
-        self.lock.queue |= bit(waiter);
-        self.lock.waiting = true;
-        if freed && self.lock.key == Key::Free && self.first() != Some(waiter) {
-            self.promote();
+        self.hear(waiter);
+        self.join(waiter);
+        if freed && self.lock.key == Key::Free {
+            self.promote(Some(waiter), Waiter::MAX);
         }
     }
 
     /// `leave.lua`.
     pub fn leave(&mut self, waiter: Waiter) {
-        self.lock.queue &= !bit(waiter);
+        self.drop(bit(waiter));
+        self.hear(waiter);
         let calls = match self.lock.key {
             Key::Free => self.rules != Rules::LeavingCallsNobody,
             Key::Reserved(other) => other == waiter,
@@ -186,32 +227,60 @@ impl<'a> Run<'a> {
         };
         if calls || self.rules == Rules::LeavingFrees {
             self.lock.key = Key::Free;
-            self.promote();
+            self.promote(None, Waiter::MAX);
         }
     }
 
-    /// `promote.lua`.
-    fn promote(&mut self) {
-        while let Some(first) = self.first() {
-            if self.rules != Rules::NeverPopped {
-                self.lock.queue &= !bit(first);
+    /// `promote.lua`: nobody is called if `asker` is the first, or who arrived before is not there.
+    fn promote(&mut self, asker: Option<Waiter>, arrival: Waiter) {
+        while let Some(first) = self.first_alive() {
+            if Some(first) == asker || first >= arrival {
+                return;
             }
             self.called |= self.heard & bit(first);
             if self.heard & bit(first) != 0 || self.rules == Rules::NeverPopped {
+                self.lock.called = bit(first);
                 self.lock.key = Key::Reserved(first);
+                self.lock.open = false;
                 return self.stand_by();
             }
+            self.drop(bit(first));
         }
+    }
+
+    /// The first waiter, when those have left whose process was called and stands still.
+    fn first_alive(&mut self) -> Option<Waiter> {
+        let silent = std::mem::take(&mut self.lock.called);
+        match self.rules {
+            Rules::SilenceIgnored | Rules::NeverPopped => {}
+            _ if silent != 0 && self.one_process => self.lock.queue = 0,
+            _ => self.lock.queue &= !silent,
+        }
+        self.first()
+    }
+
+    /// A waiter's process is heard: only the one that was called has lost its turn, if that is another one.
+    fn hear(&mut self, waiter: Waiter) {
+        let is_of_process = self.one_process || self.lock.called == bit(waiter);
+        if is_of_process && self.rules != Rules::HearingIgnored {
+            self.drop(self.lock.called);
+        }
+    }
+
+    fn drop(&mut self, waiters: u8) {
+        self.lock.queue &= !waiters;
+        self.lock.called &= !waiters;
     }
 
     /// If somebody waits still, a release has to look. (That one is also told when to look itself: here it may at any
     /// time, or need not.)
     fn stand_by(&mut self) {
-        self.lock.waiting |= self.lock.queue != 0;
+        self.lock.waiting |= self.lock.queue & !self.lock.called != 0;
     }
 
     fn join(&mut self, waiter: Waiter) -> Answer {
         self.lock.queue |= bit(waiter);
+        self.lock.called &= !bit(waiter);
         self.lock.waiting = true;
         Answer::Refused
     }

@@ -1,6 +1,6 @@
 //! The queue of waiters when all goes well: they are served in order, none is forgotten, and what that hangs on.
 
-use model::handover::{Clients, Handover, Phase};
+use model::handover::{BARGING, Clients, Handover, Phase};
 use model::scripts::Rules;
 use model::{assert_broken, assert_holds, assert_possible};
 
@@ -12,6 +12,7 @@ fn handover() -> Handover {
         patient: true,
         declines: true,
         clients: Clients::Sound,
+        window: false,
         in_order: true,
         held_attempts: 0,
     }
@@ -69,6 +70,33 @@ fn one_that_barges() {
         ..handover()
     };
     assert_holds("hand-over, 1 barges", barging);
+}
+
+/// The window is for one that barges, and no waiter is forgotten for it.
+fn open() -> Handover {
+    Handover {
+        barging: true,
+        window: true,
+        in_order: false,
+        ..handover()
+    }
+}
+
+#[test]
+fn a_window_for_those_who_do_not_queue() {
+    assert_holds("hand-over, a window, 1 barges", open());
+    assert_possible("one that barges gets it", open(), |_, state| {
+        state.clients[BARGING].phase == Phase::Held
+    });
+}
+
+#[test]
+fn whoever_opens_a_window_says_when_it_closes() {
+    let silent = Handover {
+        rules: Rules::WindowTellsNobody,
+        ..open()
+    };
+    assert_broken("a window of which nobody is told", silent);
 }
 
 #[test]

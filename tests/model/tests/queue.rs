@@ -22,6 +22,8 @@ fn queue(attempts: &'static [Client]) -> Queue {
         losses: 0,
         kept_out: 2,
         ballots: 0,
+        windows: false,
+        one_process: false,
     }
 }
 
@@ -53,6 +55,24 @@ fn nodes_that_lose_their_data_and_are_kept_out() {
         ..queue(THREE)
     };
     assert_holds("queue, 3 attempts, 2 losses", losing);
+}
+
+#[test]
+fn windows_for_those_who_do_not_queue() {
+    let open = Queue {
+        windows: true,
+        ..queue(THREE)
+    };
+    assert_holds("queue, 3 attempts, windows", open);
+}
+
+#[test]
+fn waiters_of_one_process() {
+    let together = Queue {
+        one_process: true,
+        ..queue(FOUR)
+    };
+    assert_holds("queue, 4 attempts, waiters of one process", together);
 }
 
 #[test]
@@ -88,6 +108,14 @@ fn whoever_is_called_is_off_the_queue() {
     assert_broken(
         "a waiter that is called stays the first",
         following(Rules::NeverPopped),
+    );
+}
+
+#[test]
+fn whoever_does_not_answer_leaves() {
+    assert_broken(
+        "a waiter that does not answer is called again",
+        following(Rules::SilenceIgnored),
     );
 }
 
