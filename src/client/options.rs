@@ -177,7 +177,9 @@ const TABLE: &[Row] = &[
             default: "on",
             values: "on, off",
             description: "Whether those who wait for a lock are served in the order of their arrival, and called when it \
-                          is free. `off`: they look for it now and then, and whoever comes first gets it. Nodes call \
+                          is free. `off`: they look for it now and then, and whoever comes first gets it; beside those \
+                          who queue they get turns because a lock that is handed on is left free for 5 ms now and \
+                          then. Nodes call \
                           by PUBLISH, over RESP3; where that is not to be had, and for several resources at once, \
                           waiters look for themselves.",
         },
@@ -196,8 +198,9 @@ const TABLE: &[Row] = &[
             default: "50",
             values: "1 to 60000",
             description: "For how long a lock that was given back is reserved for the waiter whose turn it is, in ms. It \
-                          must answer its call in that time: a round trip, and until its thread runs. One that hangs \
-                          keeps the others waiting for so long, once; one that is dead does not.",
+                          must answer its call in that time: a round trip, and until its thread runs. A process that \
+                          hangs keeps the others waiting for so long, once, however many waiters it has; one that is \
+                          dead does not.",
         },
         set: |options, value| {
             options.settings.fair_grace_ms = match milliseconds(value)? {

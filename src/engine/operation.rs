@@ -28,7 +28,7 @@ pub(crate) const LOOK_INTERVAL: Nanos = 1_000 * MILLISECOND;
 /// For how long a lock that is being handed on stays free now and then, for those who do not queue, in ms; and what part of the
 /// time it is held that makes of it. The owner decides when it gives the lock back, so that all nodes do it at once.
 const WINDOW_MS: u64 = 5;
-const WINDOW_EVERY: u64 = 26;
+const WINDOW_EVERY: u64 = 50;
 
 /// What an operation wants of its resource.
 pub(crate) enum Task {
