@@ -543,8 +543,10 @@ impl Handover {
                 }
                 _ => {}
             }
-            let told = |node: &Node| node.links[client].told && !node.lock.open;
-            if it.phase == Phase::Resting && state.nodes.iter().any(told) {
+            let told = |node: &Node| node.links[client].told;
+            let is_open = |node: &Node| node.lock.open;
+            let is_due = state.nodes.iter().any(told) && !state.nodes.iter().any(is_open);
+            if it.phase == Phase::Resting && is_due {
                 actions.push(Action::LookAsTold { client });
             }
             if it.gathering && (!self.patient || has_heard_all(state, client)) {
@@ -656,7 +658,9 @@ impl Model for Handover {
                 handover.held_attempts > 0 || handover.goes_on(state) || is_served(state)
             }),
             Property::always("nothing is left behind", |handover: &Handover, state| {
+                // A waiter may get the lock elsewhere while a node's window is open, and stay in the queue there.
                 !handover.declines
+                    || handover.window
                     || handover.held_attempts > 0
                     || handover.goes_on(state)
                     || is_clean(state)
