@@ -406,7 +406,7 @@ fn users_come_in_with_what_they_may() {
         .acl_user("ann on >pw ~* +@all")
         .acl_user("open on nopass ~* +@all -info")
         .acl_user("shy on >pw ~* +@all -hello")
-        .acl_user("eve on >pw ~* +eval +evalsha +get +pttl +pexpire +del")
+        .acl_user("eve on >pw ~* +eval +evalsha +get +mget +pttl +pexpire +del")
         .start();
     ping(&mut reach(&server.url_as("ann", "pw")).unwrap());
     let found = reach(&format!("redis://open@{}", server.address())).unwrap();

@@ -37,8 +37,6 @@ pub enum Rules {
     LeavingCallsNobody,
     /// A waiter that was called and did not answer is called again when its reservation has run out.
     SilenceIgnored,
-    /// A process that did not answer loses its waiters also when another one of them was heard since.
-    HearingIgnored,
     /// A window that is left to others is closed without anybody having been told to look then.
     WindowTellsNobody,
 }
@@ -262,7 +260,7 @@ impl<'a> Run<'a> {
     /// A waiter's process is heard: only the one that was called has lost its turn, if that is another one.
     fn hear(&mut self, waiter: Waiter) {
         let is_of_process = self.one_process || self.lock.called == bit(waiter);
-        if is_of_process && self.rules != Rules::HearingIgnored {
+        if is_of_process {
             self.drop(self.lock.called);
         }
     }
