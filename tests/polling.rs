@@ -113,11 +113,13 @@ fn a_key_that_never_expires_is_named_after_the_wait() {
             cluster.command_all(&["DEL", "r"]);
             cluster.command_all(&key);
             for names in [&["r"][..], &["q", "r"]] {
-                let error = fails(names);
-                assert_eq!(error.status(), Status::Contended);
-                assert!(error.message().contains(words), "{way:?}: {error:?}");
-                let named = |node: &redlock::NodeReport| node.message.contains(words);
-                assert!(error.nodes().iter().any(named), "{way:?}: {error:?}");
+                // On a busy machine a single attempt may take all of the wait.
+                common::eventually("the key to be named", || {
+                    let error = fails(names);
+                    assert_eq!(error.status(), Status::Contended);
+                    let named = |node: &redlock::NodeReport| node.message.contains(words);
+                    error.message().contains(words) && error.nodes().iter().any(named)
+                });
             }
         }
         cluster.command_all(&["SET", "r", OURS, "PX", "100000"]);
