@@ -664,14 +664,15 @@ redlock_status redlock_release(struct redlock_lock *lock,
                                struct redlock_error **err);
 
 /**
- * Extends a lock: its TTL begins anew.
+ * Extends a lock: it lasts for at least `ttl_ms` from now.
  *
+ * One that would last longer than that still does: an extension never ends a lock earlier. To end it, release it.
  * A lock that is lost is not taken again, and a failed extension leaves the lock as it is, held until its validity ends. Blocks
  * for about one round trip to the nodes, and at most the node timeout. Any thread; operations on one lock follow one after
  * another.
  *
  * @param lock the lock; not NULL
- * @param ttl_ms the new TTL in milliseconds, counted from this call; the same limits as for redlock_acquire()
+ * @param ttl_ms for how long it is to last at least, in milliseconds, counted from this call; the same limits as for redlock_acquire()
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
  * @return `REDLOCK_OK`; `REDLOCK_ERR_EXPIRED` when the lock is not held any more; `REDLOCK_ERR_RELEASED` when it was released
  *         already; `REDLOCK_ERR_NO_QUORUM` when too few nodes answered; `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
@@ -785,7 +786,7 @@ const char *redlock_lock_token(const struct redlock_lock *lock);
  * When it can't be extended any more, the event `REDLOCK_EVENT_LOST` comes, a tenth of the TTL before the validity ends at the
  * latest, so that its owner can stop in time: at most one for each call, and none after the lock was released or freed by its owner.
  * The event brings no lock; the handle stays the caller's to free. A further call takes the place of the one before, with its queue and
- * `id`. The TTL is that of the acquire, or of the last redlock_extend() before this call. A lock that is lost is not taken again. One
+ * `id`. The TTL is that of the acquire, or of the last redlock_extend() that succeeded. A lock that is lost is not taken again. One
  * timer serves all locks. Does not block; any thread.
  *
  * @param lock the lock; not NULL
@@ -956,7 +957,7 @@ redlock_status redlock_submit_release(struct redlock_lock *lock,
  * When this function succeeds there will be exactly one event; when it fails there will be none. Does not block; any thread.
  *
  * @param lock the lock; not NULL
- * @param ttl_ms the new TTL in milliseconds, as for redlock_extend()
+ * @param ttl_ms for how long it is to last at least, in milliseconds, as for redlock_extend()
  * @param queue the queue that the event goes to; not NULL
  * @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL

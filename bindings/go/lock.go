@@ -152,7 +152,7 @@ func (g *grant) released() *Error {
 	return &Error{Status: ErrReleased, Message: "the lock was already given back or detached"}
 }
 
-// Extend begins the lock's TTL anew. A lock that is lost is not taken again: that is [ErrExpired]. A failed extension
+// Extend has the lock last for at least ttl from now; it never ends earlier by that than it would. A lock that is lost is not taken again: that is [ErrExpired]. A failed extension
 // leaves the lock as it is, held until its validity ends.
 //
 // When the context ends, Extend stops waiting; whether the lock was extended then shows in [Lock.Validity].
@@ -178,15 +178,12 @@ func (l *Lock) extend(ctx context.Context, ttl time.Duration) *Error {
 	if l.ended.Load() {
 		return l.released()
 	}
-	l.extending(ttl)
 	_, failed := l.port.runToEnd(ctx, func(to queueHandle, id uint64) *Error {
 		return submitExtend(l.handle, ttl, to, id)
 	})
-	if failed == nil || failed.Status != ErrCancelled {
-		l.extended(ttl, failed == nil)
-	}
 	switch {
 	case failed == nil:
+		l.extended(ttl)
 		return nil
 	case l.ended.Load():
 		// Another goroutine gave the lock back meanwhile.

@@ -15,13 +15,10 @@ type loss struct {
 	// lost is made when somebody asks, and closed when the lock is lost.
 	lost chan struct{}
 	// reason says why the lock is not held any more.
-	reason error
-	isLost bool
-	timer  *time.Timer
-	// extensions is how many are under way or were abandoned, and shortest their shortest TTL.
-	extensions int
-	shortest   time.Duration
-	cancels    []context.CancelCauseFunc
+	reason  error
+	isLost  bool
+	timer   *time.Timer
+	cancels []context.CancelCauseFunc
 }
 
 // Lost is closed when the lock can no longer be proven held: shortly before its validity ends, or when the library
@@ -109,29 +106,12 @@ func (g *grant) watch() {
 	}
 }
 
-// extending says that the lock is about to be extended, maybe to a shorter TTL than it has. Until the outcome is known
-// the timer looks at least as often as that TTL demands.
-func (g *grant) extending(ttl time.Duration) {
+// extended says that an extension has succeeded. One that nobody waited for any more shows when the timer looks.
+func (g *grant) extended(ttl time.Duration) {
 	l := &g.loss
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.extensions == 0 || ttl < l.shortest {
-		l.shortest = ttl
-	}
-	l.extensions++
-	g.armLocked()
-}
-
-// extended says that an extension has ended, and to which TTL if it succeeded. One that nobody waits for any more never
-// ends here.
-func (g *grant) extended(ttl time.Duration, succeeded bool) {
-	l := &g.loss
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.extensions--
-	if succeeded {
-		l.ttl = ttl
-	}
+	l.ttl = ttl
 	g.armLocked()
 }
 
@@ -141,11 +121,7 @@ func (g *grant) armLocked() {
 	if l.timer == nil || l.reason != nil {
 		return
 	}
-	wait := lockValidity(g.handle) - l.margin()
-	if l.extensions > 0 {
-		wait = min(wait, max(l.shortest-l.margin(), time.Millisecond))
-	}
-	l.timer.Reset(max(wait, 0))
+	l.timer.Reset(max(lockValidity(g.handle)-l.margin(), 0))
 }
 
 // margin is how long before the end of the validity a lock is given up for lost.

@@ -41,11 +41,20 @@ func TestExtendPutsTheLossOff(t *testing.T) {
 		t.Fatal("lost though extended")
 	default:
 	}
-	// A shorter TTL brings the loss forward.
+	// A shorter TTL takes nothing back.
 	if err := lock.Extend(background(), 100*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "the loss", lost)
+	if left := lock.Validity(); left < 30*time.Second {
+		t.Fatalf("valid for %v", left)
+	}
+	brief := take(t, f, resource(t), WithTTL(100*time.Millisecond))
+	within(t, "the loss of a brief one", brief.Lost())
+	select {
+	case <-lost:
+		t.Fatal("lost by a shorter extension")
+	default:
+	}
 }
 
 func TestAnExtensionThatFindsTheKeysGoneTellsOfTheLoss(t *testing.T) {

@@ -92,8 +92,9 @@ impl Lock {
         Err(released(self.resource()))
     }
 
-    /// Has the lock end `ttl` (whole ms) from now. Never takes it anew: where its key is gone, it stays gone; and a
-    /// failed extension leaves the lock as it was, until its validity ends.
+    /// Has the lock last for at least `ttl` (whole ms) from now: one that would last longer than that still does, for an
+    /// extension never ends it earlier. Never takes it anew: where its key is gone, it stays gone; and a failed extension
+    /// leaves the lock as it was, until its validity ends.
     ///
     /// Errors: [`Expired`](Status::Expired) if it is not held any more, [`NoQuorum`](Status::NoQuorum) if too few nodes
     /// could be told, [`Released`](Status::Released).
@@ -182,8 +183,8 @@ impl Lock {
         self.grant().fence
     }
 
-    /// Has the lock extended in time, at a third of its TTL, until it is released, dropped, or its factory closed. If it
-    /// can't be, `on_loss` is called, a tenth of the TTL before the validity ends at the latest. A further call replaces
+    /// Has the lock extended in time, at a third of its TTL (that of the acquire, or of the last extension that
+    /// succeeded), until it is released, dropped, or its factory closed. If it can't be, `on_loss` is called, a tenth of the TTL before the validity ends at the latest. A further call replaces
     /// the one before.
     ///
     /// `on_loss` runs on a thread of its own, which blocks all signals. It may block, and it may call the library: this

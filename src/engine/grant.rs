@@ -21,14 +21,16 @@ pub(crate) struct Grant {
     pub(crate) token: Token,
     /// The ballot that a quorum accepted; 0 without fencing.
     pub(crate) fence: u64,
-    /// The time to live that it was taken with, or extended to last.
+    /// The time to live that it was taken with, or last extended with, be that longer or shorter: keeping it alive goes on
+    /// with it.
     ttl_ms: AtomicU64,
+    /// The longest time to live that it was taken with, or that an extension has asked for: no node keeps it for longer.
+    longest_ttl_ms: AtomicU64,
     placement: Placement,
     /// Since when its owner has had it, if it was handed on by the one before; 0 otherwise.
     pub(crate) handed_on_at: Nanos,
+    /// Only moves later, as the key's end on the nodes does; 0 once the lock is lost.
     valid_until: AtomicU64,
-    /// How many extensions have begun.
-    extensions: AtomicU64,
     /// Counts the calls to keep it alive: the last one counts.
     keeping: AtomicU32,
     /// The engine's key of what keeps it alive, as a number.
@@ -48,10 +50,10 @@ impl Grant {
             token: operation.token,
             fence,
             ttl_ms: AtomicU64::new(ttl_ms),
+            longest_ttl_ms: AtomicU64::new(ttl_ms),
             placement: Placement::new(nodes.0),
             handed_on_at: operation.handed_on_at(clock::now()),
             valid_until: AtomicU64::new(valid_until),
-            extensions: AtomicU64::new(0),
             keeping: AtomicU32::new(0),
             keeper: AtomicU64::new(Key::NONE.number()),
         }
@@ -70,23 +72,31 @@ impl Grant {
         validity::remaining(self.valid_until.load(Ordering::Acquire), clock::now())
     }
 
-    /// An extension begins: from here on some node may have the new time to live, whatever comes of the vote. Returns
-    /// the extension's turn.
-    pub(crate) fn begin_extension(&self, until: Nanos) -> u64 {
-        self.valid_at_most_until(until);
-        self.extensions.fetch_add(1, Ordering::AcqRel) + 1
+    /// An extension begins: from here on some node may keep the lock for so long, whatever comes of the vote. It can't end
+    /// earlier by it than it would, so that the validity stays.
+    pub(crate) fn begin_extension(&self, ttl_ms: u64) {
+        self.longest_ttl_ms.fetch_max(ttl_ms, Ordering::AcqRel);
     }
 
-    /// A quorum took the new time to live. If a later extension has begun since, nodes may have that one's already.
-    pub(crate) fn extended_until(&self, at: Nanos, ttl_ms: u64, turn: u64) {
-        if turn == self.extensions.load(Ordering::Acquire) {
-            self.valid_until.store(at, Ordering::Release);
+    /// A quorum keeps the lock until then at least. That never ends the validity earlier: what an extension before this one
+    /// has proven stays true. A lock that is lost stays lost.
+    pub(crate) fn extended_until(&self, at: Nanos, ttl_ms: u64) {
+        let later = |until: u64| (until != 0).then(|| until.max(at));
+        let held = self
+            .valid_until
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+        if held.is_ok() {
             self.ttl_ms.store(ttl_ms, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn ttl_ms(&self) -> u64 {
         self.ttl_ms.load(Ordering::Relaxed)
+    }
+
+    /// For how long any node may keep the lock, from now, at most.
+    pub(crate) fn longest_ttl_ms(&self) -> u64 {
+        self.longest_ttl_ms.load(Ordering::Acquire)
     }
 
     pub(crate) fn nodes(&self) -> NodeMask {
@@ -119,14 +129,9 @@ impl Grant {
         (key != Key::NONE).then_some(key)
     }
 
-    /// Some node may have taken a time to live that ends earlier than the present one.
-    fn valid_at_most_until(&self, at: Nanos) {
-        self.valid_until.fetch_min(at, Ordering::AcqRel);
-    }
-
     /// The lock is not held any more, whoever ended it.
     pub(crate) fn lost(&self) {
-        self.valid_at_most_until(0);
+        self.valid_until.store(0, Ordering::Release);
     }
 
     /// Marks the lock as given back; false if it was already.

@@ -13,7 +13,6 @@ use crate::error::{Error, NodeReport, Result, Status};
 use crate::logic::backoff::Backoff;
 use crate::logic::quorum::{self, Decision, MAX_NODES, NodeMask, Tally, Vote};
 use crate::logic::round_trip::RoundTrip;
-use crate::logic::validity;
 use crate::node::command::{Question, Stranger};
 use crate::node::target::Target;
 use crate::token::Token;
@@ -105,8 +104,6 @@ pub(crate) struct Operation {
     pub(crate) attempt: u32,
     /// When the present attempt's first command was packed; its validity counts from there.
     pub(crate) started: Nanos,
-    /// Of an extension: how many of the lock's extensions had begun when it did.
-    pub(crate) turn: u64,
     /// When the present round of questions was packed.
     pub(crate) asked_at: Nanos,
     /// The nodes that were asked in earlier rounds of this attempt and did not refuse.
@@ -162,7 +159,6 @@ impl Operation {
             phase: Phase::Resting,
             attempt: 0,
             started: 0,
-            turn: 0,
             asked_at: 0,
             earlier: NodeMask::default(),
             eligible: NodeMask(u64::MAX),
@@ -222,7 +218,7 @@ impl Operation {
     /// Gives a lock back, on every node that took it or may have.
     pub(crate) fn release(grant: &Arc<Grant>, ticket: Option<Arc<Ticket>>) -> Operation {
         let task = Task::Release {
-            ttl_ms: grant.ttl_ms(),
+            ttl_ms: grant.longest_ttl_ms(),
             waiter: None,
             window_ms: window_ms(grant),
         };
@@ -233,8 +229,9 @@ impl Operation {
 
     /// Takes a lock that is held on one more node, which missed it. Nobody waits for it.
     pub(crate) fn reinforce(grant: &Arc<Grant>, node: usize) -> Operation {
+        // As long as elsewhere, also when the last extension was for less than was left.
         let task = Task::Reinforce {
-            ttl_ms: grant.ttl_ms(),
+            ttl_ms: grant.ttl_ms().max(grant.validity() / MILLISECOND),
         };
         let mut operation = Operation::on_grant(grant, None, task);
         operation.eligible = NodeMask(1 << node);
@@ -279,7 +276,7 @@ impl Operation {
         Some(release)
     }
 
-    /// Sets the time to live of a lock, from now.
+    /// Has a lock last for `ttl_ms` from now at least.
     pub(crate) fn extend(grant: &Arc<Grant>, ticket: Arc<Ticket>, ttl_ms: u64) -> Operation {
         let task = Task::Extend {
             grant: Arc::clone(grant),
@@ -516,7 +513,7 @@ impl Operation {
             self.token = fresh_token()?;
         }
         if let Task::Extend { grant, ttl_ms } = &self.task {
-            self.turn = grant.begin_extension(validity::valid_until(now, *ttl_ms));
+            grant.begin_extension(*ttl_ms);
         }
         self.started = now;
         self.called = NodeMask::default();

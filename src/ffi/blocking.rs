@@ -109,14 +109,15 @@ pub unsafe extern "C" fn redlock_release(
     unsafe { guard::status(err, || find::<LockHandle>(lock, "lock")?.lock.release()) }
 }
 
-/// Extends a lock: its TTL begins anew.
+/// Extends a lock: it lasts for at least `ttl_ms` from now.
 ///
+/// One that would last longer than that still does: an extension never ends a lock earlier. To end it, release it.
 /// A lock that is lost is not taken again, and a failed extension leaves the lock as it is, held until its validity ends. Blocks
 /// for about one round trip to the nodes, and at most the node timeout. Any thread; operations on one lock follow one after
 /// another.
 ///
 /// @param lock the lock; not NULL
-/// @param ttl_ms the new TTL in milliseconds, counted from this call; the same limits as for redlock_acquire()
+/// @param ttl_ms for how long it is to last at least, in milliseconds, counted from this call; the same limits as for redlock_acquire()
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
 /// @return `REDLOCK_OK`; `REDLOCK_ERR_EXPIRED` when the lock is not held any more; `REDLOCK_ERR_RELEASED` when it was released
 ///         already; `REDLOCK_ERR_NO_QUORUM` when too few nodes answered; `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`

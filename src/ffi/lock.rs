@@ -148,7 +148,7 @@ pub extern "C" fn redlock_lock_token(lock: *const redlock_lock) -> *const c_char
 /// When it can't be extended any more, the event `REDLOCK_EVENT_LOST` comes, a tenth of the TTL before the validity ends at the
 /// latest, so that its owner can stop in time: at most one for each call, and none after the lock was released or freed by its owner.
 /// The event brings no lock; the handle stays the caller's to free. A further call takes the place of the one before, with its queue and
-/// `id`. The TTL is that of the acquire, or of the last redlock_extend() before this call. A lock that is lost is not taken again. One
+/// `id`. The TTL is that of the acquire, or of the last redlock_extend() that succeeded. A lock that is lost is not taken again. One
 /// timer serves all locks. Does not block; any thread.
 ///
 /// @param lock the lock; not NULL

@@ -119,7 +119,7 @@ pub unsafe extern "C" fn redlock_submit_release(
 /// When this function succeeds there will be exactly one event; when it fails there will be none. Does not block; any thread.
 ///
 /// @param lock the lock; not NULL
-/// @param ttl_ms the new TTL in milliseconds, as for redlock_extend()
+/// @param ttl_ms for how long it is to last at least, in milliseconds, as for redlock_extend()
 /// @param queue the queue that the event goes to; not NULL
 /// @param id a number that no other operation under way on this queue has, as for redlock_submit_acquire()
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL

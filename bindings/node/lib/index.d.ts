@@ -171,8 +171,9 @@ export class Lock {
   readonly signal: AbortSignal;
 
   /**
-   * Has the lock end `ttl` milliseconds from now. A lost lock is not taken anew, and a failed extension leaves the lock as
-   * it was. Rejects with an {@link ExpiredError}, {@link NoQuorumError} or {@link ReleasedError}. Resolves to this lock.
+   * Has the lock last for at least `ttl` milliseconds from now; it never ends earlier by that than it would. A lost lock is
+   * not taken anew, and a failed extension leaves the lock as it was. Rejects with an {@link ExpiredError},
+   * {@link NoQuorumError} or {@link ReleasedError}. Resolves to this lock.
    */
   extend(ttl: number): Promise<this>;
 

@@ -145,11 +145,17 @@ test("the signal of a lock that had expired is aborted from the beginning", asyn
 
 test("the signal follows extensions, and a release is no loss", async (t) => {
   const factory = newFactory(t);
-  const lock = await factory.acquire(newResource(), { ttl: 10_000 });
+  const lock = await factory.acquire(newResource(), { ttl: 150 });
   const { signal } = lock;
+  await lock.extend(60_000);
+  // A shorter one takes nothing back.
   await lock.extend(150);
-  await until(() => signal.aborted, "the signal aborts by the shorter TTL");
-  await lock.release().catch(() => {});
+  const brief = await factory.acquire(newResource(), { ttl: 150 });
+  await until(() => brief.signal.aborted, "a lock of the shorter TTL ends");
+  assert.equal(signal.aborted, false);
+  assert.ok(lock.validity > 30_000);
+  await lock.release();
+  await brief.release().catch(() => {});
 
   const other = await factory.acquire(newResource(), { ttl: 10_000 });
   const quiet = other.signal;

@@ -109,6 +109,7 @@ def test_extend(factory: RedLockFactory, nodes: Nodes, name: str) -> None:
     with factory.acquire(name, ttl=10_000, timeout=0) as held:
         assert held.extend(50_000) > 40_000
         assert held.ttl == 50_000
+        assert held.extend(5_000) > 40_000, "it never ends earlier by being extended"
         assert sum(client.pttl(name) > 40_000 for client in nodes.clients) >= nodes.quorum
         with pytest.raises(InvalidArgumentError):
             held.extend(0)

@@ -131,12 +131,6 @@ impl Core {
         {
             operation.propose(set.ballots.propose(self.now));
         }
-        if let Task::Extend { grant, .. } = &operation.task
-            && operation.is_awaited()
-        {
-            let grant = Arc::clone(grant);
-            self.owner_extends(&grant);
-        }
         self.ask_round(key);
     }
 
@@ -298,18 +292,16 @@ impl Core {
             }
             Task::Release { .. } | Task::Reinforce { .. } => self.end(key, Outcome::Released),
             Task::Extend { grant, ttl_ms } => {
-                let valid_until = validity::valid_until(operation.started, *ttl_ms);
-                let left = validity::remaining(valid_until, now);
                 // Decided after the old validity had ended, it proves nothing: another may have had the lock meanwhile,
                 // and a late message of ours may have taken it again on a node.
-                if left == 0 || grant.time_left() == 0 {
+                if grant.time_left() == 0 {
                     grant.lost();
                     let error = operation.stopped(Status::Expired);
                     return self.end(key, Outcome::Failed(error));
                 }
-                grant.extended_until(valid_until, *ttl_ms, operation.turn);
-                let left = left.min(grant.validity());
-                self.end(key, Outcome::Extended(left));
+                let valid_until = validity::valid_until(operation.started, *ttl_ms);
+                grant.extended_until(valid_until, *ttl_ms);
+                self.end(key, Outcome::Extended(grant.validity()));
             }
             Task::IsLocked => self.end(key, Outcome::Locked(false)),
         }

@@ -44,6 +44,11 @@ impl Core {
             return;
         };
         let (ttl_ms, validity) = (grant.ttl_ms(), grant.validity());
+        let spare = validity.saturating_sub(kept::notice_time(ttl_ms));
+        if kept.asking && spare > 0 {
+            // Its owner has extended it meanwhile.
+            return self.see_to(key, spare);
+        }
         if kept.asking || validity == 0 {
             let error = not_extended_in_time(&grant);
             return self.lost(key, &grant, error);
@@ -73,17 +78,6 @@ impl Core {
             return self.see_to(key, kept::again_after(ttl_ms).min(spare));
         }
         self.lost(key, &grant, error);
-    }
-
-    /// A lock's owner begins to extend it. Its validity may be shorter from here on than it was, whatever comes of that.
-    pub(super) fn owner_extends(&mut self, grant: &Grant) {
-        let left = kept::patience(grant.ttl_ms(), grant.validity());
-        let latest = self.now + left;
-        if let Some(key) = self.idle_keeper(grant)
-            && self.kept.get(key).is_some_and(|kept| kept.due > latest)
-        {
-            self.see_to(key, left);
-        }
     }
 
     /// A lock's owner has extended it, or tried to: the next extension that keeps it alive follows from what is left.

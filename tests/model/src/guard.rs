@@ -5,7 +5,9 @@
 //! [`Restarts::longest_ttl`] ticks. Time has no end in this model, and nodes restart as often as they like.
 //!
 //! Each attempt is a client of its own. Left open, so that the search tries it all: every message and every answer may be
-//! lost, late or repeated, in any order; an owner may release at any time, or die; a node may restart at any time.
+//! lost, late or repeated, in any order; an owner may release at any time, or die; a node may restart at any time. Each
+//! extension may be for another TTL, longer or shorter than those before; its messages arrive at any time after it was begun,
+//! also when it has failed and later ones have been won.
 
 use stateright::{Model, Property};
 
@@ -51,10 +53,13 @@ pub enum Which {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Extending {
     Never,
-    /// Those that are decided before the validity ends, as the library has it.
+    /// Those that are decided before the validity ends, as the library has it. They never shorten anything.
     InTime,
     /// Those also that began before it ended.
     Late,
+    /// As in time, but an extension sets the TTL of a lock, be that shorter than what is left; the validity is shortened
+    /// before the first node is asked, and becomes what the extension is for when that is won.
+    MayShorten,
 }
 
 /// The model.
@@ -108,8 +113,11 @@ pub struct Attempt {
     pub ttl: u8,
     /// For how long the lock is, or would be, proven held.
     pub validity: u8,
-    /// The same for an extension under way.
+    /// The same for an extension under way, and its TTL.
     pub next_validity: u8,
+    pub next_ttl: u8,
+    /// The TTLs of all extensions that were begun, one bit for each: their messages may still arrive.
+    pub sent: u8,
     /// Whether it was extended.
     pub extended: bool,
     /// Another one has had the lock since.
@@ -128,23 +136,31 @@ pub enum Action {
         attempt: usize,
         ttl: u8,
     },
-    /// The acquire arrives at a node; also after the end, and for a lock that missed the node before.
+    /// The acquire arrives at a node, also after the end; or one for a lock that missed the node before, with the TTL of an
+    /// extension.
     Acquire {
         attempt: usize,
         node: usize,
+        ttl: u8,
     },
     Succeed {
         attempt: usize,
     },
     Extend {
         attempt: usize,
+        ttl: u8,
     },
-    /// The extension arrives at a node.
+    /// An extension of that TTL arrives at a node, maybe one that has ended.
     Arrive {
         attempt: usize,
         node: usize,
+        ttl: u8,
     },
     Extended {
+        attempt: usize,
+    },
+    /// The extension fails; the lock is still held.
+    NotExtended {
         attempt: usize,
     },
     /// The owner releases, or gives up.
@@ -244,8 +260,8 @@ impl Restarts {
 
 /// Locks.
 impl Restarts {
-    fn acquire(&self, state: &mut State, at: usize, attempt: usize) {
-        let Attempt { phase, ttl, .. } = state.attempts[attempt];
+    fn acquire(&self, state: &mut State, at: usize, attempt: usize, ttl: u8) {
+        let phase = state.attempts[attempt].phase;
         let node = &mut state.nodes[at];
         if node.holder == FREE {
             node.holder = token(attempt);
@@ -256,12 +272,27 @@ impl Restarts {
         }
     }
 
-    fn extend(&self, state: &mut State, at: usize, attempt: usize) {
-        let Attempt { ttl, .. } = state.attempts[attempt];
+    fn extend(&self, state: &mut State, at: usize, attempt: usize, ttl: u8) {
+        let asking = state.attempts[attempt];
         let node = &mut state.nodes[at];
         if node.holder == token(attempt) {
-            node.left = ttl;
-            node.extended |= bit(attempt);
+            node.left = match self.extending {
+                Extending::MayShorten => ttl,
+                _ => node.left.max(ttl),
+            };
+            if asking.phase == Phase::Extending && asking.next_ttl == ttl {
+                node.extended |= bit(attempt);
+            }
+        }
+    }
+
+    fn begin_extension(&self, attempt: &mut Attempt, ttl: u8) {
+        attempt.phase = Phase::Extending;
+        attempt.next_ttl = ttl;
+        attempt.next_validity = ttl;
+        attempt.sent |= bit(usize::from(ttl));
+        if self.extending == Extending::MayShorten {
+            attempt.validity = attempt.validity.min(ttl);
         }
     }
 
@@ -284,10 +315,12 @@ impl Restarts {
     }
 
     fn extended(&self, attempt: &mut Attempt) {
-        attempt.phase = Phase::Held;
-        attempt.validity = attempt.next_validity;
+        attempt.validity = match self.extending {
+            Extending::MayShorten => attempt.next_validity,
+            _ => attempt.validity.max(attempt.next_validity),
+        };
         attempt.extended = true;
-        attempt.next_validity = 0;
+        not_extending(attempt);
     }
 
     fn tick(&self, state: &mut State) {
@@ -318,11 +351,17 @@ impl Restarts {
                 attempt.phase = Phase::Ended;
             }
             if attempt.phase == Phase::Ended {
+                // What it still leaves on nodes may be freed at any time, so that it does not matter how long it lasts.
                 *attempt = Attempt {
                     phase: Phase::Ended,
-                    ttl: attempt.ttl,
+                    ttl: self.longest_ttl,
                     ..Attempt::default()
                 };
+                for node in &mut state.nodes {
+                    if node.holder == token(index) {
+                        node.left = self.longest_ttl;
+                    }
+                }
             }
             for node in &mut state.nodes {
                 if attempt.phase != Phase::Asking {
@@ -351,12 +390,7 @@ impl Restarts {
 impl Restarts {
     fn owners(&self, state: &State, actions: &mut Vec<Action>) {
         for attempt in 0..self.attempts {
-            let Attempt {
-                phase,
-                ttl,
-                validity,
-                ..
-            } = state.attempts[attempt];
+            let phase = state.attempts[attempt].phase;
             match phase {
                 Phase::Idle => {
                     actions
@@ -369,8 +403,9 @@ impl Restarts {
                     actions.push(Action::End { attempt });
                 }
                 Phase::Held => {
-                    if self.extending != Extending::Never && validity < ttl {
-                        actions.push(Action::Extend { attempt });
+                    if self.extending != Extending::Never {
+                        let ttls = 1..=self.longest_ttl;
+                        actions.extend(ttls.map(|ttl| Action::Extend { attempt, ttl }));
                     }
                     actions.push(Action::End { attempt });
                 }
@@ -378,6 +413,7 @@ impl Restarts {
                     if self.has_quorum(state, attempt, |node| node.extended) {
                         actions.push(Action::Extended { attempt });
                     }
+                    actions.push(Action::NotExtended { attempt });
                     actions.push(Action::End { attempt });
                 }
                 Phase::Ended => {}
@@ -391,12 +427,17 @@ impl Restarts {
     fn messages(&self, state: &State, actions: &mut Vec<Action>) {
         for node in 0..NODES {
             for attempt in 0..self.attempts {
-                let phase = state.attempts[attempt].phase;
-                if phase != Phase::Idle && self.votes(state, node, attempt) {
-                    actions.push(Action::Acquire { attempt, node });
+                let Attempt {
+                    phase, ttl, sent, ..
+                } = state.attempts[attempt];
+                if phase == Phase::Idle || !self.votes(state, node, attempt) {
+                    continue;
                 }
-                if phase == Phase::Extending && self.votes(state, node, attempt) {
-                    actions.push(Action::Arrive { attempt, node });
+                actions.push(Action::Acquire { attempt, node, ttl });
+                for extended in (1..=self.longest_ttl).filter(|ttl| has(sent, usize::from(*ttl))) {
+                    let ttl = extended;
+                    actions.push(Action::Arrive { attempt, node, ttl });
+                    actions.push(Action::Acquire { attempt, node, ttl });
                 }
             }
             let holder = state.nodes[node].holder;
@@ -456,14 +497,16 @@ impl Model for Restarts {
                 state.attempts[attempt] = asking;
                 self.ask(&mut state, attempt);
             }
-            Action::Acquire { attempt, node } => self.acquire(&mut state, node, attempt),
-            Action::Succeed { attempt } => self.succeed(&mut state, attempt),
-            Action::Extend { attempt } => {
-                state.attempts[attempt].phase = Phase::Extending;
-                state.attempts[attempt].next_validity = state.attempts[attempt].ttl;
+            Action::Acquire { attempt, node, ttl } => {
+                self.acquire(&mut state, node, attempt, ttl);
             }
-            Action::Arrive { attempt, node } => self.extend(&mut state, node, attempt),
+            Action::Succeed { attempt } => self.succeed(&mut state, attempt),
+            Action::Extend { attempt, ttl } => {
+                self.begin_extension(&mut state.attempts[attempt], ttl);
+            }
+            Action::Arrive { attempt, node, ttl } => self.extend(&mut state, node, attempt, ttl),
             Action::Extended { attempt } => self.extended(&mut state.attempts[attempt]),
+            Action::NotExtended { attempt } => not_extending(&mut state.attempts[attempt]),
             Action::End { attempt } => state.attempts[attempt].phase = Phase::Ended,
             Action::Free { node } => {
                 state.nodes[node].holder = FREE;
@@ -502,6 +545,12 @@ fn unbroken(state: &State) -> bool {
         .attempts
         .iter()
         .all(|attempt| !(holds(attempt) && attempt.interrupted))
+}
+
+fn not_extending(attempt: &mut Attempt) {
+    attempt.phase = Phase::Held;
+    attempt.next_validity = 0;
+    attempt.next_ttl = 0;
 }
 
 pub fn holds(attempt: &Attempt) -> bool {

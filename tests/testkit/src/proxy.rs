@@ -27,6 +27,9 @@ pub enum Fault {
     BlackHole,
     /// Nothing arrives in either direction until another fault takes over; then everything does, late.
     Hold,
+    /// The same for connections that are open now; those that are made later pass. So what a client left in a connection
+    /// that it gave up arrives after what it sends over the next one.
+    HoldOpen,
     /// Everything arrives so much later.
     Delay {
         /// What the client sends.
@@ -73,6 +76,8 @@ struct Connection {
     client: TcpStream,
     /// None when it was accepted into a black hole.
     server: Option<TcpStream>,
+    /// The era in which it was accepted.
+    era: u64,
     is_cut: AtomicBool,
     /// Whether bytes of it have vanished. Written and read under the state's lock.
     has_lost: AtomicBool,
@@ -276,8 +281,9 @@ fn accept_all(shared: &Arc<Shared>) {
             Ok((client, _)) if state.fault != Fault::Refuse => {
                 state.accepted += 1;
                 let (backend, swallow) = (state.backend, state.fault == Fault::BlackHole);
+                let era = state.era;
                 drop(state);
-                serve(shared, client, backend, swallow);
+                serve(shared, client, (backend, era), swallow);
             }
             // Dropping the client ends it.
             Ok(_) => {}
@@ -296,7 +302,12 @@ fn accept_all(shared: &Arc<Shared>) {
 }
 
 /// Starts the threads of one connection, unless its server cannot be reached; then the client is cut.
-fn serve(shared: &Arc<Shared>, client: TcpStream, backend: SocketAddr, swallow: bool) {
+fn serve(
+    shared: &Arc<Shared>,
+    client: TcpStream,
+    (backend, era): (SocketAddr, u64),
+    swallow: bool,
+) {
     let server = if swallow {
         None
     } else {
@@ -311,6 +322,7 @@ fn serve(shared: &Arc<Shared>, client: TcpStream, backend: SocketAddr, swallow: 
     let connection = Arc::new(Connection {
         client,
         server,
+        era,
         is_cut: AtomicBool::new(false),
         has_lost: AtomicBool::new(false),
     });

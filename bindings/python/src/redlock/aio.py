@@ -59,7 +59,7 @@ class HeldLock(BaseHeldLock):
         await _run(library.submit_release, self._cell.value)
 
     async def extend(self, ttl: Milliseconds | None = None) -> float:
-        """Let the TTL begin anew; returns the new validity in ms. Raises as `redlock.HeldLock.extend`."""
+        """Have the lock last for `ttl` ms from now at least: as `redlock.HeldLock.extend`."""
         ttl_ms = self.ttl if ttl is None else ttl_of(ttl)
         await _run(library.submit_extend, self._cell.value, ttl_ms)
         self.ttl = ttl_ms
@@ -179,7 +179,7 @@ class RedLock(BaseLock[HeldLock]):
         return await _any_locked(self._connections, names_of(self.resource))
 
     async def extend(self, ttl: Milliseconds | None = None) -> float:
-        """Let the TTL begin anew; returns the new validity in ms. Raises as `redlock.RedLock.extend`."""
+        """Have the lock last for `ttl` ms from now at least: as `redlock.RedLock.extend`."""
         return await self._holding().extend(ttl)
 
     def keep_alive(self, on_lost: OnLost | None = None) -> asyncio.Event:

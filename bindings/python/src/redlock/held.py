@@ -22,7 +22,7 @@ class BaseHeldLock:
 
     #: What is locked, as it was named.
     resource: Resource
-    #: The TTL in ms that it was acquired or last extended with.
+    #: The TTL in ms that it was acquired or last extended with; what is left of it may be more, see `extend`.
     ttl: int
 
     def __init__(self, resource: Resource, ttl: int) -> None:
@@ -148,7 +148,9 @@ class HeldLock(BaseHeldLock):
         call(library.release, self._cell.value)
 
     def extend(self, ttl: Milliseconds | None = None) -> float:
-        """Let the TTL begin anew, with another length if one is given; returns the new validity in ms.
+        """Have the lock last for `ttl` ms from now at least, by default for its TTL; returns the validity in ms.
+
+        It never ends earlier by that than it would.
 
         Raises `ExpiredError` when the lock is not held any more: it is not taken again. A failed extension leaves the lock
         as it was.

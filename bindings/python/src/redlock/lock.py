@@ -75,7 +75,9 @@ class RedLock(BaseLock[HeldLock]):
         return any(self._connections.is_locked(name) for name in names_of(self.resource))
 
     def extend(self, ttl: Milliseconds | None = None) -> float:
-        """Let the TTL begin anew, with another length if one is given; returns the new validity in ms.
+        """Have the lock last for `ttl` ms from now at least, by default for its TTL; returns the validity in ms.
+
+        It never ends earlier by that than it would.
 
         Raises `ExpiredError` when the lock was lost, `ReleasedError` when it is not held.
         """

@@ -189,7 +189,8 @@ impl Writer {
                     self.connection.has_lost.store(true, Ordering::Relaxed);
                     return Verdict::Swallow;
                 }
-                Fault::Hold => None,
+                Fault::HoldOpen if self.connection.era >= state.era => return Verdict::Deliver,
+                Fault::Hold | Fault::HoldOpen => None,
                 Fault::Delay { request, answer } => Some(
                     parcel.sent
                         + if self.way == Way::Request {
