@@ -606,7 +606,8 @@ redlock_status redlock_factory_vouch(struct redlock_factory *factory,
  * @param resource the name of what is locked: 1 to 512 bytes of UTF-8 without `libredlock:`, which the library's own keys
  *   contain; the key on the nodes; not NULL
  * @param ttl_ms the time, in milliseconds, after which the nodes free the lock by themselves: more than the work needs, or
- *        extended in time by redlock_extend(). At least 1, and at most the option "max_ttl_ms".
+ *        extended in time by redlock_extend(). At least 1, and at most 30 days; one longer than the
+ *        option "max_ttl_ms" is refused with "restart_guard" set to "strict", and otherwise granted with a warning in the log.
  * @param wait_ms how long to try, in milliseconds, while the lock is held by another or too few nodes vote; 0 tries once, -1
  *        tries for ever
  * @param out receives the lock, which the caller frees with redlock_lock_free(); NULL on failure; not NULL itself

@@ -56,12 +56,15 @@ impl Task<'_> {
         let masters_forget = words[0] != LONG_TTL.to_string();
         // A majority that forgets at once is a new set to a client that has not heard of the others yet.
         let guard = if masters_forget { "strict" } else { "auto" };
+        // The others persist every write, where they are killed at all.
+        let persist = if masters_forget { "off" } else { "on" };
         let options = common::options_with(&[
             ("node_timeout_ms", "200"),
             ("connect_timeout_ms", "500"),
             ("max_ttl_ms", words[0]),
             ("fair", words[1]),
             ("restart_guard", guard),
+            ("nodes_persist", persist),
         ]);
         Task {
             ttl: Duration::from_millis(words[0].parse().unwrap()),

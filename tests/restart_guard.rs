@@ -351,15 +351,76 @@ fn a_negative_uptime_is_that_of_a_young_server() {
     assert_eq!(node.report.status, Status::NotAdmitted, "{node}");
 }
 
+const PERSISTENT: &[&str] = &["appendonly yes", "appendfsync always"];
+
+/// A client that takes the operator's word for it that every node persists every write, also across restarts.
+fn client_of_persistent<S: AsRef<str>>(urls: &[S]) -> Factory {
+    let persistent = ("nodes_persist", "on");
+    let options = options_with(&[("restart_guard", "strict"), MAX_TTL, persistent]);
+    Factory::with_options(urls, &options).unwrap()
+}
+
+/// That a boot persists every write says nothing of the boot before, which granted the lock and persisted nothing.
+#[test]
+fn a_master_that_persists_only_since_its_restart_lets_nobody_in() {
+    for guard in ["auto", "strict"] {
+        let cluster = seasoned(3);
+        let (holder, other) = (
+            client(&cluster.urls(), guard),
+            client(&cluster.urls(), guard),
+        );
+        all_connected(&holder);
+        all_connected(&other);
+        let held = hold_on_two(&cluster, &holder);
+        cluster[0].restart_with(PERSISTENT);
+        is_kept_out(&other, &held);
+        is_kept_out(&client(&cluster.urls(), guard), &held);
+    }
+}
+
+/// So does an operator turn persistence on, one node after the other.
+#[test]
+fn a_rolling_restart_that_turns_persistence_on_lets_nobody_in() {
+    for guard in ["auto", "strict"] {
+        let cluster = seasoned(3);
+        let other = client(&cluster.urls(), guard);
+        all_connected(&other);
+        let held = hold_on_two(&cluster, &client(&cluster.urls(), guard));
+        for server in cluster.iter() {
+            server.restart_with(PERSISTENT);
+            is_kept_out(&other, &held);
+        }
+        // To a newcomer the set may be one that was just started: `strict` is for that.
+        is_kept_out(&client(&cluster.urls(), "strict"), &held);
+    }
+}
+
+#[test]
+fn the_operator_s_word_does_not_stand_against_what_a_master_tells_of_itself() {
+    let cluster = Cluster::start(2);
+    cluster[1]
+        .command(&["CONFIG", "SET", "appendonly", "yes"])
+        .ok();
+    let factory = client_of_persistent(&cluster.urls());
+    for (index, persistence) in [
+        (0, "no append-only file"),
+        (1, "persists, but may lose the last writes"),
+    ] {
+        let node = connected(&factory, index);
+        assert_eq!(node.report.status, Status::NotAdmitted, "{node}");
+        assert_eq!(node.persistence, Some(persistence));
+    }
+}
+
 #[test]
 fn a_master_that_persists_every_write_votes_at_once_after_its_death() {
     let cluster = Cluster::start_with(3, |server| server.persistent());
-    let factory = client(&cluster.urls(), "strict");
+    let factory = client_of_persistent(&cluster.urls());
     let held = factory.acquire("r", TTL, Wait::For(TTL)).unwrap();
     for server in cluster.iter() {
         server.restart();
     }
-    let newcomer = client(&cluster.urls(), "strict");
+    let newcomer = client_of_persistent(&cluster.urls());
     common::all_connected(&newcomer);
     let refused = newcomer.acquire("r", TTL, Wait::No).unwrap_err();
     assert_eq!(refused.status(), Status::Contended, "{refused:?}");
@@ -527,7 +588,7 @@ fn check_shows_all_that_is_known_of_a_node() {
         plain.url(),
         "redis://127.0.0.1:1".to_owned(),
     ];
-    let factory = client(&urls, "strict");
+    let factory = client_of_persistent(&urls);
     connected(&factory, 0);
     connected(&factory, 1);
     common::trouble(&factory, 2, "refused");
@@ -643,4 +704,45 @@ fn scripts_that_were_flushed_are_sent_again_and_nothing_is_lost() {
     eventually("the locks to be gone everywhere", || {
         cluster.keys_holding("held") + cluster.keys_holding("r") == 0
     });
+}
+
+/// Programs hold locks for ten minutes, some for days.
+#[test]
+fn a_ttl_above_the_longest_is_refused_by_strict_and_warned_of_otherwise() {
+    drop(log());
+    let server = Server::builder().start();
+    let (long, longest) = (TTL * 10, Duration::from_secs(30 * 24 * 60 * 60));
+    let too_long = longest + Duration::from_millis(1);
+    let warnings = || {
+        let log = log();
+        let warned = |(level, text): &&(Level, String)| {
+            *level == Level::Warn
+                && text.contains("a TTL of 600000 ms")
+                && text.contains("max_ttl_ms (60000 ms)")
+        };
+        log.iter().filter(warned).count()
+    };
+    for (before, guard) in ["auto", "off"].into_iter().enumerate() {
+        let factory = client(&[server.url()], guard);
+        for _ in 0..3 {
+            let lock = factory.acquire("r", long, Wait::For(TTL)).unwrap();
+            assert!(lock.validity() > TTL * 9, "{lock:?}");
+            lock.extend(longest).unwrap();
+            assert!(lock.validity() > longest / 10 * 9, "{lock:?}");
+            let left = server.command(&["PTTL", "r"]).integer();
+            assert!(Duration::from_millis(left as u64) >= lock.validity());
+            let error = lock.extend(too_long).unwrap_err();
+            assert_eq!(error.status(), Status::InvalidArgument);
+            assert!(error.message().contains("30 days"), "{error}");
+            lock.release().unwrap();
+        }
+        assert_eq!(warnings(), before + 1);
+        let error = factory.acquire("r", too_long, Wait::No).unwrap_err();
+        assert_eq!(error.status(), Status::InvalidArgument);
+    }
+    let strict = client(&[server.url()], "strict");
+    let error = strict.acquire("r", TTL + Duration::from_millis(1), Wait::No);
+    let error = error.unwrap_err();
+    assert_eq!(error.status(), Status::InvalidArgument);
+    assert!(error.message().contains("max_ttl_ms") && error.message().contains("strict"));
 }

@@ -101,7 +101,11 @@ func TestCheckTellsOfEachNode(t *testing.T) {
 func TestOptionsReachTheLibrary(t *testing.T) {
 	name := resource(t)
 	prefixed := factory(t, WithKeyPrefix("prefix:"), WithMaxTTL(5*time.Second), WithNodeTimeout(time.Second),
-		WithConnectTimeout(10*time.Second), WithTLSFiles("", "", ""), WithOption("retry_max_ms", "20"))
+		WithConnectTimeout(10*time.Second), WithTLSFiles("", "", ""), WithOption("retry_max_ms", "20"),
+		WithOption("restart_guard", "strict"))
+	if err := prefixed.Vouch(); err != nil {
+		t.Fatal(err)
+	}
 	takeEverywhere(t, prefixed, name, "prefix:"+name, WithTTL(5*time.Second))
 	if !isFree(t, name) {
 		t.Error("the key has no prefix")

@@ -23,7 +23,8 @@ type lockOptions struct {
 }
 
 // WithTTL sets the time, in whole milliseconds, after which the nodes free the lock by themselves: more than the work
-// needs, or extended in time by [Lock.Extend]. At most the factory's longest TTL (see [WithMaxTTL]).
+// needs, or extended in time by [Lock.Extend]. At most 30 days; see [WithMaxTTL] for what is above
+// the factory's longest TTL.
 func WithTTL(ttl time.Duration) LockOption {
 	return func(o *lockOptions) { o.ttl = ttl }
 }

@@ -34,9 +34,16 @@ func WithConnectTimeout(timeout time.Duration) Option {
 	return WithOption("connect_timeout_ms", inMilliseconds(timeout))
 }
 
-// WithMaxTTL sets the longest TTL that locks may have. It should be the same for all users of a set of nodes.
+// WithMaxTTL sets the longest TTL that locks have. It should be the same for all users of a set of nodes. A longer one, up
+// to 30 days, is granted with a warning in the log, or refused where the option "restart_guard" is "strict".
 func WithMaxTTL(ttl time.Duration) Option {
 	return WithOption("max_ttl_ms", inMilliseconds(ttl))
+}
+
+// WithNodesPersist gives your word that every node has each write on disk before it answers it, and has had so at every
+// start: then a node that restarted votes at once. The library cannot know that by itself.
+func WithNodesPersist() Option {
+	return WithOption("nodes_persist", "on")
 }
 
 // WithKeyPrefix sets what is put before a resource's name to make its Redis key.

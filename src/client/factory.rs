@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::lock::Lock;
-use super::options::Options;
+use super::options::{LONGEST_TTL_MS, Options};
 use super::pending::{self, Pending};
 use super::queue::Queue;
 use crate::clock::Nanos;
@@ -17,6 +17,7 @@ use crate::engine::queue::EventKind;
 use crate::engine::runtime;
 use crate::engine::ticket::{Outcome, Ticket};
 use crate::error::{Error, Result, Status};
+use crate::logic::admission::RestartGuard;
 use crate::logic::quorum::MAX_NODES;
 use crate::node::address::{self, Address};
 use crate::node::target::{self, Target};
@@ -85,8 +86,9 @@ impl Factory {
         })))
     }
 
-    /// Takes the lock on `resource` (1 to 512 bytes; its key, with the option `key_prefix`, must not contain `libredlock:`) for `ttl` (whole ms, at least 1, at most the option `max_ttl_ms`),
-    /// trying for as long as `wait` says. Blocks; returns as soon as a quorum of nodes has decided.
+    /// Takes the lock on `resource` (1 to 512 bytes; its key, with the option `key_prefix`, must not contain `libredlock:`)
+    /// for `ttl` (whole ms, 1 ms to 30 days; longer than the option `max_ttl_ms` only without `restart_guard=strict`), trying
+    /// for as long as `wait` says. Blocks; returns as soon as a quorum of nodes has decided.
     ///
     /// Errors: [`Contended`](Status::Contended), [`NoQuorum`](Status::NoQuorum), [`Expired`](Status::Expired) (the TTL
     /// was too short for the nodes' answers), [`Closed`](Status::Closed), each with every node's part.
@@ -144,7 +146,8 @@ impl Factory {
         queue: &Queue,
         id: u64,
     ) -> Result<()> {
-        let (set, ttl_ms) = (self.open_set()?, check_ttl(ttl, &self.0.settings)?);
+        let set = self.open_set()?;
+        let ttl_ms = check_ttl(ttl, &set)?;
         let target = self.target(resources)?;
         queue.submit(id, EventKind::Acquire, |ticket| {
             Operation::acquire(set, ticket, target, ttl_ms, deadline(wait))
@@ -154,7 +157,7 @@ impl Factory {
     /// Whether a lock can be asked for with these arguments.
     pub(super) fn check_arguments(&self, resource: &str, ttl: Duration) -> Result<()> {
         check_resource(resource, &self.0.settings.key_prefix)?;
-        check_ttl(ttl, &self.0.settings).map(drop)
+        check_ttl(ttl, &*self.0.set()?).map(drop)
     }
 
     pub(super) fn acquire_operation<S: AsRef<str>>(
@@ -163,7 +166,8 @@ impl Factory {
         ttl: Duration,
         wait: Wait,
     ) -> Result<(Operation, Arc<Ticket>)> {
-        let (set, ttl_ms) = (self.open_set()?, check_ttl(ttl, &self.0.settings)?);
+        let set = self.open_set()?;
+        let ttl_ms = check_ttl(ttl, &set)?;
         let target = self.target(resources)?;
         let ticket = Ticket::for_caller();
         let for_engine = Arc::clone(&ticket);
@@ -399,14 +403,27 @@ fn check_resource(resource: &str, prefix: &str) -> Result<()> {
 }
 
 /// The TTL in ms, if it may be used.
-pub(super) fn check_ttl(ttl: Duration, settings: &Settings) -> Result<u64> {
-    let max = settings.max_ttl_ms;
-    match ttl.as_millis() {
-        0 => Err(Error::invalid("the TTL is 0; it must be at least 1 ms")),
-        ms if ms > u128::from(max) => Err(Error::invalid(format!(
-            "the TTL of {ms} ms is longer than the option max_ttl_ms allows ({max} ms)"
+pub(super) fn check_ttl(ttl: Duration, set: &NodeSet) -> Result<u64> {
+    let max = set.settings.max_ttl_ms;
+    let ms = match ttl.as_millis() {
+        0 => return Err(Error::invalid("the TTL is 0; it must be at least 1 ms")),
+        ms if ms > u128::from(LONGEST_TTL_MS) => {
+            return Err(Error::invalid(format!(
+                "the TTL of {ms} ms is too long; at most 30 days ({LONGEST_TTL_MS} ms) are possible"
+            )));
+        }
+        ms => ms as u64,
+    };
+    match set.settings.restart_guard {
+        RestartGuard::Strict if ms > max => Err(Error::invalid(format!(
+            "the TTL of {ms} ms is longer than the option max_ttl_ms allows ({max} ms) with restart_guard=strict"
         ))),
-        ms => Ok(ms as u64),
+        _ => {
+            if ms > max {
+                set.warn_of_ttl(ms);
+            }
+            Ok(ms)
+        }
     }
 }
 

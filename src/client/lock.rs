@@ -127,7 +127,7 @@ impl Lock {
     fn check_extend(&self, ttl: Duration) -> Result<u64> {
         self.check_owner()?;
         let grant = self.grant();
-        let ttl_ms = check_ttl(ttl, &grant.set.settings)?;
+        let ttl_ms = check_ttl(ttl, &grant.set)?;
         if grant.is_released() {
             return Err(released(self.resource()));
         }

@@ -42,6 +42,8 @@ pub struct Options {
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// The least time for which nodes remember ballots: well above the window that a node's clock gives them.
 const LEAST_RETENTION_MS: u64 = 5_000;
+/// The longest TTL that a lock can have, in ms: 30 days.
+pub(crate) const LONGEST_TTL_MS: u64 = 30 * DAY_MS;
 /// The value is not one of those that the table allows.
 struct NotAllowed;
 
@@ -124,12 +126,17 @@ const TABLE: &[Row] = &[
         info: OptionInfo {
             name: "max_ttl_ms",
             default: "120000",
-            values: "1 to 86400000",
-            description: "The longest TTL that a lock may be acquired or extended with, in ms. The same for all users of \
-                          a set of nodes: a node that lost its data must be kept out for as long.",
+            values: "1 to 2592000000",
+            description: "The longest TTL that locks are acquired or extended with, in ms. The same for all users of a set \
+                          of nodes: a node that lost its data is kept out for as long. Under `restart_guard=strict` a \
+                          longer TTL is refused. Otherwise it is granted, up to 30 days, with one warning in the log: \
+                          the guard then covers no more than max_ttl_ms of it.",
         },
         set: |options, value| {
-            options.settings.max_ttl_ms = milliseconds(value)?;
+            options.settings.max_ttl_ms = match value.parse() {
+                Ok(ms) if (1..=LONGEST_TTL_MS).contains(&ms) => ms,
+                _ => return Err(NotAllowed),
+            };
             Ok(())
         },
     },
@@ -216,7 +223,7 @@ const TABLE: &[Row] = &[
             default: "auto",
             values: "auto, strict, off",
             description: "What happens to a node that has restarted, and may have forgotten locks. `auto`: it does not \
-                          vote until max_ttl_ms has passed, unless it persists every write, or all nodes are that new. \
+                          vote until max_ttl_ms has passed, unless nodes_persist=on, or all nodes are that new. \
                           `strict`: the same without the last exception, and a node that does not tell its uptime is \
                           refused. `off`: it votes at once, as with other libraries.",
         },
@@ -225,6 +232,27 @@ const TABLE: &[Row] = &[
                 "auto" => RestartGuard::Auto,
                 "strict" => RestartGuard::Strict,
                 "off" => RestartGuard::Off,
+                _ => return Err(NotAllowed),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "nodes_persist",
+            default: "off",
+            values: "off, on",
+            description: "Your word that every node has each write on disk before it answers it (`appendonly yes`, \
+                          `appendfsync always`), has had so at every start, and comes back with the same disk. `on`: a \
+                          node that restarted votes at once, unless its present settings say that it does not persist \
+                          every write. The library can't know this: a node tells how it persists now, not how it did \
+                          when it granted what it may have forgotten. Turn persistence on at all nodes, wait for \
+                          max_ttl_ms after the last restart, and set this then.",
+        },
+        set: |options, value| {
+            options.settings.nodes_persist = match value {
+                "on" => true,
+                "off" => false,
                 _ => return Err(NotAllowed),
             };
             Ok(())
@@ -347,6 +375,7 @@ impl Default for Options {
                 fair: true,
                 fair_grace_ms: 50,
                 restart_guard: RestartGuard::Auto,
+                nodes_persist: false,
                 ballot_clock_offset_ms: 0,
                 ballot_retention_ms: DAY_MS,
             },

@@ -15,6 +15,7 @@ use super::ticket::Ticket;
 use crate::clock::{self, MICROSECOND, MILLISECOND, Nanos};
 use crate::error::{NodeReport, Status};
 use crate::fork;
+use crate::log::{self, Level};
 use crate::logic::admission::{Admission, RestartGuard};
 use crate::logic::backoff::Backoff;
 use crate::logic::ballot::{Ballots, ClockOffset};
@@ -66,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) fair: bool,
     pub(crate) fair_grace_ms: u64,
     pub(crate) restart_guard: RestartGuard,
+    /// The operator's word that every node persists every write, also across restarts.
+    pub(crate) nodes_persist: bool,
     /// For tests: what the ballots' clock is off by.
     pub(crate) ballot_clock_offset_ms: i64,
     pub(crate) ballot_retention_ms: u64,
@@ -138,6 +141,8 @@ pub(crate) struct NodeSet {
     /// Releases that nobody waits for, until the factory is closed.
     pub(crate) background: Pending,
     closed: AtomicBool,
+    /// Whether it was told that a TTL was longer than the guard covers.
+    warned_of_ttl: AtomicBool,
     generation: u64,
 }
 
@@ -155,6 +160,7 @@ impl NodeSet {
             settings,
             background: Pending::default(),
             closed: AtomicBool::new(false),
+            warned_of_ttl: AtomicBool::new(false),
             generation: fork::generation(),
         });
         runtime.send(Request::Open(Arc::clone(&set)));
@@ -164,6 +170,18 @@ impl NodeSet {
     /// Whether the set was opened by the parent of this process, with whose connections nothing may be done here.
     pub(crate) fn is_inherited(&self) -> bool {
         self.generation != fork::generation()
+    }
+
+    /// Says, once, that the restart guard does not cover so long a TTL.
+    pub(crate) fn warn_of_ttl(&self, ttl_ms: u64) {
+        if !self.warned_of_ttl.swap(true, Ordering::Relaxed) {
+            let max = self.settings.max_ttl_ms;
+            log::write(Level::Warn, || {
+                format!(
+                    "a TTL of {ttl_ms} ms is longer than the option max_ttl_ms ({max} ms): a node that restarts without its data may vote before such a lock has run out; set max_ttl_ms to the longest TTL, for all users of these nodes"
+                )
+            });
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -341,7 +359,7 @@ impl Node {
         })
     }
 
-    /// Whether it is known to have been up for so long, or to persist so well, that it may vote whatever the others are.
+    /// Whether it is known to have been up for so long, or is so trusted to persist, that it may vote whatever the others are.
     pub(crate) fn is_old(&self, now: Nanos) -> bool {
         self.boot.is_some() && self.admission.votes(now, false)
     }

@@ -32,8 +32,9 @@ pub(crate) fn probation_ms(max_ttl_ms: u64) -> u64 {
 pub(crate) struct Boot {
     /// By the server's own account; `None` if it does not tell.
     pub(crate) uptime_s: Option<u64>,
-    /// Every write is on disk before it is answered, so that a restart forgets nothing.
-    pub(crate) persists_every_write: bool,
+    /// By the operator's word every write has been on disk before it was answered, by the boots before this one too, so that
+    /// a restart forgets nothing. What the present boot tells of itself is no evidence for those.
+    pub(crate) forgets_nothing: bool,
     /// Some client found that the boot had lasted long enough, or an operator vouched for it.
     pub(crate) witnessed: bool,
     /// This client knew the server under another boot.
@@ -62,7 +63,7 @@ pub(crate) enum Admission {
 
 /// Judges a boot.
 pub(crate) fn judge(guard: RestartGuard, boot: Boot, max_ttl_ms: u64) -> Admission {
-    if guard == RestartGuard::Off || boot.persists_every_write || boot.witnessed {
+    if guard == RestartGuard::Off || boot.forgets_nothing || boot.witnessed {
         return Admission::Trusted;
     }
     let probation_ms = probation_ms(max_ttl_ms);
@@ -198,7 +199,7 @@ mod tests {
             ..boot(0)
         };
         let persisted = Boot {
-            persists_every_write: true,
+            forgets_nothing: true,
             replaced_another: true,
             ..boot(0)
         };

@@ -108,6 +108,12 @@ impl ServerInfo {
         self.aof_enabled && self.appendfsync.as_deref() == Some("always")
     }
 
+    /// Whether it tells that it may lose a write that it has answered.
+    pub(crate) fn may_forget(&self) -> bool {
+        let syncs = self.appendfsync.as_deref();
+        self.info_error.is_none() && (!self.aof_enabled || syncs.is_some_and(|it| it != "always"))
+    }
+
     /// Why the uptime is not known, for people.
     pub(crate) fn no_uptime(&self) -> &str {
         self.info_error.as_deref().unwrap_or("no uptime in INFO")

@@ -46,15 +46,15 @@ static void resources(void) {
 static void times(void) {
   redlock_lock *lock = NULL;
   INVALID(redlock_acquire(factory, "t", 0, 0, &lock, &err), "0");
-  INVALID(redlock_acquire(factory, "t", 120001, 0, &lock, &err), "max_ttl_ms");
-  INVALID(redlock_acquire(factory, "t", UINT64_MAX, 0, &lock, &err), "max_ttl_ms");
+  INVALID(redlock_acquire(factory, "t", 2592000001, 0, &lock, &err), "30 days");
+  INVALID(redlock_acquire(factory, "t", UINT64_MAX, 0, &lock, &err), "30 days");
   INVALID(redlock_acquire(factory, "t", 1000, -2, &lock, &err), "wait_ms is -2");
   INVALID(redlock_acquire(factory, "t", 1000, INT64_MIN, &lock, &err), "wait_ms");
   CHECK(lock == NULL && nodes_holding("t") == 0);
   // The longest wait is one, not an overflow.
   OK(redlock_acquire(factory, "t", 60000, INT64_MAX, &lock, &err));
   INVALID(redlock_extend(lock, 0, &err), "0");
-  INVALID(redlock_extend(lock, UINT64_MAX, &err), "max_ttl_ms");
+  INVALID(redlock_extend(lock, UINT64_MAX, &err), "30 days");
   OK(redlock_release(lock, &err));
   redlock_lock_free(lock);
 }

@@ -132,7 +132,7 @@ public:
 
   // --- Taking locks ---
 
-  /// Takes the lock on `resource` (1 to 512 bytes of UTF-8) for `ttl` (at least 1 ms, at most the option max_ttl_ms),
+  /// Takes the lock on `resource` (1 to 512 bytes of UTF-8) for `ttl` (1 ms to 30 days; see the option max_ttl_ms),
   /// trying for as long as `wait` says. Throws status::contended when another holds it; status::no_quorum when too few
   /// nodes voted; status::expired when they took so long that nothing of the TTL was left; status::invalid_argument;
   /// status::closed.

@@ -17,7 +17,10 @@ export interface FactoryOptions {
   retryMinMs?: number;
   /** The longest rest between two attempts at a lock that another holds. */
   retryMaxMs?: number;
-  /** The longest TTL that a lock may be acquired or extended with; the same for all users of a set of nodes. */
+  /**
+   * The longest TTL that locks are acquired or extended with; the same for all users of a set of nodes. A longer one, up to 30
+   * days, is granted with a warning in the log, or refused with `restartGuard: "strict"`.
+   */
   maxTtlMs?: number;
   /** What is put before a resource's name to make its Redis key. */
   keyPrefix?: string;
@@ -37,6 +40,8 @@ export interface FactoryOptions {
   fairGraceMs?: number;
   /** What keeps a node from voting that restarted without its data. */
   restartGuard?: "auto" | "strict" | "off";
+  /** Your word that every node has each write on disk before it answers it, and has had so at every start. */
+  nodesPersist?: boolean | "on" | "off";
   /** For tests: by how much the clock is wrong that ballots are proposed by. */
   ballotClockOffsetMs?: number;
   /** For tests: how long a node remembers a resource's last fence after its last grant. */
@@ -47,7 +52,7 @@ export interface FactoryOptions {
 export interface TryOptions {
   /**
    * The time after which the nodes free the lock by themselves: more than the work needs, or extended in time. At least 1,
-   * at most the factory's `maxTtlMs`. Default: 10,000.
+   * at most 30 days; see `maxTtlMs` of {@link FactoryOptions} for what is above that. Default: 10,000.
    */
   ttl?: number;
   /** Extends the lock until it is released, as {@link Lock.keepAlive} does. Default: false. */

@@ -59,8 +59,17 @@ for (const ttl of BAD_TTLS) {
   });
 }
 
-test("a TTL is a number, and at most max_ttl_ms", async (t) => {
-  const factory = newFactory(t, { maxTtlMs: 5000 });
+test("a TTL is a number, at most max_ttl_ms where the guard is strict, and 30 days anywhere", async (t) => {
+  const lenient = newFactory(t, { maxTtlMs: 5000 });
+  const days = 24 * 60 * 60 * 1000;
+  const long = await lenient.acquire(newResource(), { ttl: 30 * days });
+  // More than a timer of JavaScript's can wait for.
+  assert.equal(long.signal.aborted, false);
+  assert.ok(long.validity > 29 * days);
+  await long.release();
+  isBadInput(await failureOf(lenient.acquire(newResource(), { ttl: 30 * days + 1 })), TypeError, /30 days/);
+  const factory = newFactory(t, { maxTtlMs: 5000, restartGuard: "strict" });
+  await factory.vouch();
   for (const ttl of ["100", 100n, null, {}]) {
     isBadInput(await failureOf(factory.acquire(newResource(), { ttl })), TypeError, /ttl must be a number/);
   }

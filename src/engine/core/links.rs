@@ -453,7 +453,7 @@ fn admit(node: &mut Node, server: &ServerInfo, late: bool, settings: &Settings, 
     let seen = node.meet_boot(run_id, late, now);
     let boot = Boot {
         uptime_s: server.uptime_s,
-        persists_every_write: server.persists_every_write(),
+        forgets_nothing: settings.nodes_persist && !server.may_forget(),
         witnessed: server.witnessed,
         replaced_another: seen.replaced_another,
         came_late: seen.came_late,
@@ -477,6 +477,12 @@ fn admit(node: &mut Node, server: &ServerInfo, late: bool, settings: &Settings, 
                 "{name}: a connection that is given up can't be ended on the server, so what it still holds may be carried out \
                  late: permit client|kill to this user ({error})"
             )
+        });
+    }
+    if settings.nodes_persist && server.may_forget() {
+        log::write(Level::Warn, || {
+            let persistence = server.persistence();
+            format!("{name}: nodes_persist=on does not count for this node: {persistence}")
         });
     }
     if let Some(policy) = server

@@ -190,6 +190,11 @@ impl Server {
         self.relaunch(Ready::Serving, &[]);
     }
 
+    /// As [`Server::restart`], with more lines of redis.conf for this start.
+    pub fn restart_with(&self, lines: &[&str]) {
+        self.relaunch(Ready::Serving, lines);
+    }
+
     /// Kills it if it lives, and starts it again on the same port without any data.
     pub fn restart_empty(&self) {
         self.kill();

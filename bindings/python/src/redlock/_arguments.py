@@ -19,7 +19,7 @@ Options = Mapping[str, Union[str, int, float, bool, "os.PathLike[str]"]]
 
 #: The longest time the C library can wait, in ms.
 _LONGEST = 2**63 - 1
-#: The longest TTL the C library can be asked for, in ms; which one it grants is for its option ``max_ttl_ms`` to say.
+#: The longest TTL the C library can be asked for, in ms; which one it grants is for it to say.
 _LONGEST_TTL = 2**64 - 1
 
 FOREVER = -1
@@ -75,7 +75,7 @@ def ttl_of(value: Milliseconds) -> int:
     """A TTL that C can be asked for."""
     ttl = milliseconds_of(value, "ttl")
     if not 1 <= ttl <= _LONGEST_TTL:
-        raise InvalidArgumentError(f"ttl is {value!r} ms: it must be at least 1, and at most what max_ttl_ms allows")
+        raise InvalidArgumentError(f"ttl is {value!r} ms: it must be at least 1, and at most 30 days")
     return ttl
 
 
