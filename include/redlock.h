@@ -230,7 +230,8 @@ typedef struct redlock_event {
    */
   struct redlock_error *error;
   /**
-   * `REDLOCK_EVENT_ACQUIRE` and `REDLOCK_EVENT_EXTEND` with `REDLOCK_OK`: the lock's validity in milliseconds. Otherwise 0.
+   * `REDLOCK_EVENT_ACQUIRE` and `REDLOCK_EVENT_EXTEND` with `REDLOCK_OK`: the lock's validity in milliseconds when the event
+   * was taken, at least 1: a lock that has run out by then is a `REDLOCK_ERR_EXPIRED`. Otherwise 0.
    */
   int64_t validity_ms;
   /**
@@ -613,7 +614,8 @@ redlock_status redlock_factory_vouch(struct redlock_factory *factory,
  * @param out receives the lock, which the caller frees with redlock_lock_free(); NULL on failure; not NULL itself
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
  * @return `REDLOCK_OK`; `REDLOCK_ERR_CONTENDED` when another holds the lock; `REDLOCK_ERR_NO_QUORUM` when too few nodes voted;
- *         `REDLOCK_ERR_EXPIRED` when the nodes took so long to answer that nothing of the TTL was left; `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`. On
+ *         `REDLOCK_ERR_EXPIRED` when the nodes took so long to answer, or the
+ *         process stood still for so long, that nothing of the TTL was left; `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`. On
  *         failure nothing stays locked.
  */
 redlock_status redlock_acquire(struct redlock_factory *factory,

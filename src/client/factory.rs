@@ -9,7 +9,7 @@ use super::lock::Lock;
 use super::options::{LONGEST_TTL_MS, Options};
 use super::pending::{self, Pending};
 use super::queue::Queue;
-use crate::clock::Nanos;
+use crate::clock::{self, Nanos};
 use crate::engine::core::Request;
 use crate::engine::nodes::{NodeHealth, NodeSet, Settings};
 use crate::engine::operation::{Operation, give_up_at};
@@ -90,8 +90,11 @@ impl Factory {
     /// for `ttl` (whole ms, 1 ms to 30 days; longer than the option `max_ttl_ms` only without `restart_guard=strict`), trying
     /// for as long as `wait` says. Blocks; returns as soon as a quorum of nodes has decided.
     ///
+    /// A lock that is returned is valid for another millisecond at least, as looked at last before this function returns. What
+    /// happens to the process after that nobody can know: ask [`Lock::validity`] before you rely on it, and use the fence.
+    ///
     /// Errors: [`Contended`](Status::Contended), [`NoQuorum`](Status::NoQuorum), [`Expired`](Status::Expired) (the TTL
-    /// was too short for the nodes' answers), [`Closed`](Status::Closed), each with every node's part.
+    /// was too short for the nodes' answers, or for this thread to take the outcome), [`Closed`](Status::Closed), each with every node's part.
     pub fn acquire(&self, resource: &str, ttl: Duration, wait: Wait) -> Result<Lock> {
         self.acquire_many(&[resource], ttl, wait)
     }
@@ -105,8 +108,16 @@ impl Factory {
         ttl: Duration,
         wait: Wait,
     ) -> Result<Lock> {
-        let (operation, ticket) = self.acquire_operation(resources, ttl, wait)?;
-        pending::lock(runtime::get()?.run(operation, &ticket))
+        let until = deadline(wait);
+        loop {
+            let (operation, ticket) = self.acquire_operation_until(resources, ttl, until)?;
+            let outcome = runtime::get()?.run(operation, &ticket);
+            // This thread may have stood still since a quorum granted the lock: that is a failed attempt.
+            let is_over = matches!(&outcome, Outcome::Acquired(held) if pending::is_over(held));
+            if !is_over || clock::now() >= until {
+                return pending::lock(outcome);
+            }
+        }
     }
 
     /// As [`acquire`](Factory::acquire), as a future for any executor. Dropping it cancels: the lock is not taken, or
@@ -166,12 +177,21 @@ impl Factory {
         ttl: Duration,
         wait: Wait,
     ) -> Result<(Operation, Arc<Ticket>)> {
+        self.acquire_operation_until(resources, ttl, deadline(wait))
+    }
+
+    fn acquire_operation_until<S: AsRef<str>>(
+        &self,
+        resources: &[S],
+        ttl: Duration,
+        give_up_at: Nanos,
+    ) -> Result<(Operation, Arc<Ticket>)> {
         let set = self.open_set()?;
         let ttl_ms = check_ttl(ttl, &set)?;
         let target = self.target(resources)?;
         let ticket = Ticket::for_caller();
         let for_engine = Arc::clone(&ticket);
-        let operation = Operation::acquire(set, for_engine, target, ttl_ms, deadline(wait))?;
+        let operation = Operation::acquire(set, for_engine, target, ttl_ms, give_up_at)?;
         Ok((operation, ticket))
     }
 

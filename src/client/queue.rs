@@ -39,7 +39,7 @@ pub enum Completion {
     Acquired(Lock),
     /// A lock was given back.
     Released,
-    /// A lock's TTL was set anew; for how long it is valid now.
+    /// A lock was extended; for how long it was valid when this event was taken.
     Extended(Duration),
     /// Whether a resource is locked.
     IsLocked(bool),
@@ -139,9 +139,9 @@ impl From<Completed> for Event {
     fn from(completed: Completed) -> Event {
         let Completed { id, kind, outcome } = completed;
         let result = match outcome {
-            Outcome::Acquired(held) => Ok(Completion::Acquired(Lock::new(held))),
+            Outcome::Acquired(_) => pending::lock(outcome).map(Completion::Acquired),
             Outcome::Released => Ok(Completion::Released),
-            Outcome::Extended(left) => Ok(Completion::Extended(Duration::from_nanos(left))),
+            Outcome::Extended(_) => pending::time_left(outcome).map(Completion::Extended),
             Outcome::Locked(is_locked) => Ok(Completion::IsLocked(is_locked)),
             other => Err(pending::unexpected(other)),
         };

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use super::core::Request;
 use super::delivery::Unlocked;
-use super::grant::Held;
+use super::grant::{Grant, Held};
 use super::nodes::{NodeHealth, NodeSet};
 use super::queue::{EventKind, QueueState};
 use super::runtime::Runtime;
 use super::slab::Key;
 use super::sync::{call_out, lock};
-use crate::clock::Nanos;
 use crate::error::Error;
 use crate::fork;
 
@@ -20,8 +19,8 @@ use crate::fork;
 pub(crate) enum Outcome {
     Acquired(Held),
     Released,
-    /// For how long the lock is valid from the end of the operation on.
-    Extended(Nanos),
+    /// This lock, whose validity is looked at when the outcome is taken.
+    Extended(Arc<Grant>),
     Locked(bool),
     Health(Vec<NodeHealth>),
     /// So many nodes were vouched for.

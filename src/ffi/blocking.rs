@@ -29,7 +29,8 @@ use super::status::redlock_status;
 /// @param out receives the lock, which the caller frees with redlock_lock_free(); NULL on failure; not NULL itself
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
 /// @return `REDLOCK_OK`; `REDLOCK_ERR_CONTENDED` when another holds the lock; `REDLOCK_ERR_NO_QUORUM` when too few nodes voted;
-///         `REDLOCK_ERR_EXPIRED` when the nodes took so long to answer that nothing of the TTL was left; `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`. On
+///         `REDLOCK_ERR_EXPIRED` when the nodes took so long to answer, or the
+///         process stood still for so long, that nothing of the TTL was left; `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`. On
 ///         failure nothing stays locked.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn redlock_acquire(

@@ -48,7 +48,8 @@ pub struct redlock_event {
     /// The error when `status` is not `REDLOCK_OK`; it belongs to the receiver of the event, to be freed with
     /// redlock_error_free(). Otherwise NULL.
     pub error: *mut redlock_error,
-    /// `REDLOCK_EVENT_ACQUIRE` and `REDLOCK_EVENT_EXTEND` with `REDLOCK_OK`: the lock's validity in milliseconds. Otherwise 0.
+    /// `REDLOCK_EVENT_ACQUIRE` and `REDLOCK_EVENT_EXTEND` with `REDLOCK_OK`: the lock's validity in milliseconds when the event
+    /// was taken, at least 1: a lock that has run out by then is a `REDLOCK_ERR_EXPIRED`. Otherwise 0.
     pub validity_ms: i64,
     /// `REDLOCK_EVENT_IS_LOCKED` with `REDLOCK_OK`: 1 when the resource is locked. Otherwise 0.
     pub value: u64,
@@ -187,6 +188,10 @@ fn fill(event: &mut redlock_event, completion: Completion) -> crate::Result<()> 
     match completion {
         Completion::Acquired(lock) => {
             let (validity_ms, fence) = (milliseconds(lock.validity()), lock.fence());
+            if validity_ms == 0 {
+                let message = format!("acquiring {:?} failed: its TTL has run out", lock.resource());
+                return Err(Error::new(crate::Status::Expired, message));
+            }
             event.lock = publish(LockHandle::new(lock))?;
             event.validity_ms = validity_ms;
             event.fence = fence;

@@ -16,6 +16,12 @@ pub(crate) fn valid_until(started: Nanos, ttl_ms: u64) -> Nanos {
         .saturating_sub(drift(ttl_ms))
 }
 
+/// What must be left for a success, at the decision and when the caller takes it: durations are whole milliseconds to most
+/// callers, who would take less for nothing.
+pub(crate) fn is_worth_having(left: Nanos) -> bool {
+    left >= MILLISECOND
+}
+
 /// What is left at `now`, 0 when nothing is.
 pub(crate) fn remaining(valid_until: Nanos, now: Nanos) -> Nanos {
     valid_until.saturating_sub(now)
@@ -53,6 +59,8 @@ mod tests {
         for ttl_ms in 1..=2 {
             assert_eq!(remaining(valid_until(1_000, ttl_ms), 1_000), 0);
         }
+        let worth = |ttl_ms| is_worth_having(remaining(valid_until(1_000, ttl_ms), 1_000));
+        assert!(!worth(3) && worth(4));
     }
 
     #[test]

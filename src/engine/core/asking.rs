@@ -271,8 +271,9 @@ impl Core {
         match &operation.task {
             Task::Acquire { ttl_ms, ballot, .. } => {
                 let valid_until = validity::valid_until(operation.started, *ttl_ms);
-                if validity::remaining(valid_until, now) == 0 {
-                    let hopeless = validity::remaining(valid_until, operation.started) == 0;
+                let worth = |at| validity::is_worth_having(validity::remaining(valid_until, at));
+                if !worth(now) {
+                    let hopeless = !worth(operation.started);
                     let error = |operation: &Operation| operation.stopped(Status::Expired);
                     // A TTL that the drift eats up whole is never valid, however often it is tried.
                     return match hopeless {
@@ -301,7 +302,8 @@ impl Core {
                 }
                 let valid_until = validity::valid_until(operation.started, *ttl_ms);
                 grant.extended_until(valid_until, *ttl_ms);
-                self.end(key, Outcome::Extended(grant.validity()));
+                let grant = Arc::clone(grant);
+                self.end(key, Outcome::Extended(grant));
             }
             Task::IsLocked => self.end(key, Outcome::Locked(false)),
         }

@@ -161,7 +161,11 @@ class RedLock(BaseLock[HeldLock]):
     async def acquire_with_validity(self, blocking: bool = True, timeout: float | None = -1) -> tuple[bool, float]:
         """As `acquire`; returns also for how many ms the lock is proven held, ``(False, 0)`` when it is not."""
         acquired = await self.acquire(blocking, timeout)
-        return (True, self.validity) if acquired else (False, 0)
+        validity = self.validity if acquired else 0
+        if acquired and validity == 0:
+            # It ran out while this thread stood still.
+            await self.release()
+        return (True, validity) if validity > 0 else (False, 0)
 
     async def release(self) -> None:
         """Give the lock back. One that is not held any more, because it was released or lost, is passed over in silence."""

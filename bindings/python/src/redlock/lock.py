@@ -54,7 +54,11 @@ class RedLock(BaseLock[HeldLock]):
         # Without arguments when there are none, for subclasses that know none.
         is_default = (blocking, timeout) == (True, -1)
         acquired = self.acquire() if is_default else self.acquire(blocking, timeout)
-        return (True, self.validity) if acquired else (False, 0)
+        validity = self.validity if acquired else 0
+        if acquired and validity == 0:
+            # It ran out while this thread stood still.
+            self.release()
+        return (True, validity) if validity > 0 else (False, 0)
 
     def release(self) -> None:
         """Give the lock back. One that is not held any more, because it was released or lost, is passed over in silence."""
