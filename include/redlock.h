@@ -565,8 +565,9 @@ void redlock_factory_free(struct redlock_factory *factory);
 /**
  * Reports the health of each node, for a person to read: one line a node, in the order of the URLs.
  *
- * It asks no node, but tells what the library knows of each: whether it is connected, since when not, why, and the server's version.
- * Blocks for a moment only, until the I/O thread has answered. Any thread.
+ * It tells what the library knows of each: whether it is connected, since when not, why, and the server's version. Nodes that are
+ * connected are asked about the fences that they keep: whether the highest lies far ahead of the node's own clock, and whether
+ * there are fences of other key prefixes. Blocks for about a round trip, and at most a quarter of a second. Any thread.
  *
  * @param factory the factory; not NULL
  * @param report receives the text, which the caller frees with redlock_string_free(); NULL on failure; not NULL itself

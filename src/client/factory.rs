@@ -229,7 +229,8 @@ impl Factory {
         Ok((operation, ticket))
     }
 
-    /// The state of every node, in the order of the URLs. Asks no node: it tells what the library knows.
+    /// The state of every node, in the order of the URLs: what the library knows, and what the nodes that are connected tell
+    /// of the fences that they keep. Waits for those for about a round trip, and at most a quarter of a second.
     pub fn check(&self) -> Result<Vec<NodeHealth>> {
         let set = self.open_set()?;
         let ticket = Ticket::for_caller();

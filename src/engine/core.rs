@@ -10,6 +10,7 @@ mod defects;
 mod keeping;
 mod links;
 mod sockets;
+mod surveying;
 mod waiting;
 
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ use super::ticket::{Outcome, Ticket};
 use super::timer::{Timer, Timers};
 use crate::clock::{self, Nanos};
 use crate::descriptors::Ours;
-use crate::error::Status;
+use crate::error::{Error, Status};
 use crate::logic::busy_poll::BusyPoll;
 use crate::node::command::Answer;
 use crate::node::connection::Asked;
@@ -197,6 +198,14 @@ impl Core {
             set.asking = 0;
             set.queued.clear();
             set.waiting.clear();
+            for check in set.checks.drain(..) {
+                let error = Error::new(
+                    Status::Internal,
+                    "a check of the nodes was ended by a defect",
+                );
+                let outcome = Outcome::Failed(error);
+                self.deliveries.outcome(check.ticket, outcome);
+            }
         }
         self.awaited = 0;
     }
@@ -273,15 +282,6 @@ impl Core {
         }
     }
 
-    fn inspect(&mut self, place: usize, ticket: Arc<Ticket>) {
-        let now = self.now;
-        let health = self.sets[place].as_ref().map_or_else(Vec::new, |set| {
-            let health = |node: &Node| node.health(now, set.all_new);
-            set.nodes.iter().map(health).collect()
-        });
-        self.deliveries.outcome(ticket, Outcome::Health(health));
-    }
-
     fn fire_timers(&mut self) {
         while let Some(timer) = self.timers.pop_due(self.looked_at) {
             match timer {
@@ -314,6 +314,7 @@ impl Core {
                 }
                 Timer::KeepAlive { kept } => self.keep_alive(kept),
                 Timer::GiveUp { set, node, epoch } => self.give_up((set, node), epoch),
+                Timer::Check { set } => self.end_checks(set),
             }
         }
     }

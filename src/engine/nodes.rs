@@ -18,10 +18,11 @@ use crate::fork;
 use crate::log::{self, Level};
 use crate::logic::admission::{Admission, RestartGuard};
 use crate::logic::backoff::Backoff;
-use crate::logic::ballot::{Ballots, ClockOffset};
+use crate::logic::ballot::{Ballots, ClockOffset, WINDOW};
+use crate::logic::quorum::NodeMask;
 use crate::logic::round_trip::RoundTrip;
 use crate::node::address::Address;
-use crate::node::command::Terms;
+use crate::node::command::{Survey, Terms};
 use crate::node::connection::{Asked, Connection};
 use crate::node::dial::Dial;
 use crate::node::setup::Superseded;
@@ -305,8 +306,19 @@ pub(crate) struct Node {
     pub(crate) held: Vec<Asked<Mark>>,
     /// Calls for waiters that are gone.
     pub(crate) declines: Declines,
+    /// What it told of its ballots last over this connection, and when.
+    pub(crate) survey: Option<(Survey, Nanos)>,
     /// Is there output to flush? Mirrors the engine's list.
     pub(crate) dirty: bool,
+}
+
+/// A check of the nodes that waits for what they tell of their ballots.
+pub(crate) struct Check {
+    pub(crate) ticket: Arc<Ticket>,
+    /// The nodes that have not answered.
+    pub(crate) open: NodeMask,
+    /// When it ends at the latest.
+    pub(crate) due: Nanos,
 }
 
 /// How a node can be used at the moment.
@@ -340,6 +352,7 @@ impl Node {
             clock_offset: None,
             held: Vec::new(),
             declines: Declines::default(),
+            survey: None,
             dirty: false,
         }
     }
@@ -414,6 +427,41 @@ impl Node {
         (Status::NotAdmitted, message.into())
     }
 
+    /// By how many us its highest ballot lies ahead of its own clock, by what it told in a check, or for one cell by the `least`
+    /// ballot that it wanted just now; `None` unless that is more than it would accept by its clock.
+    pub(crate) fn ballot_ahead_us(&self, least: Option<u64>, now: Nanos) -> Option<u64> {
+        let ahead = match least {
+            Some(least) => least.checked_sub(self.time_us(now)?),
+            None => u64::try_from(self.survey.as_ref()?.0.ahead_us?).ok(),
+        };
+        ahead.filter(|us| *us > 2 * WINDOW)
+    }
+
+    /// What its clock shows, in us since 1970, as far as is known: by what it told in a check, or else when the connection was
+    /// made; but its clock may have been set forward since.
+    fn time_us(&self, now: Nanos) -> Option<u64> {
+        let surveyed = self.survey.as_ref().and_then(|(survey, at)| {
+            let passed = (now - at) / MICROSECOND;
+            survey.time_us.map(|time| time.saturating_add(passed))
+        });
+        let by_offset = self.clock_offset.map(|offset| {
+            let time = (now / MICROSECOND) as i64 + offset.likely;
+            u64::try_from(time).unwrap_or(0)
+        });
+        let told = match &self.link {
+            Link::Up(connection) => connection.node_time(),
+            _ => 0,
+        };
+        surveyed.or(by_offset).map(|time| time.max(told))
+    }
+
+    /// The keys of ballots that it keeps for other prefixes.
+    fn other_ballots(&self, prefix: &str) -> Vec<String> {
+        let own = Target::one(prefix.into(), "").ballots().concat();
+        let keys = self.survey.iter().flat_map(|(survey, _)| &survey.keys);
+        keys.filter(|key| key.as_bytes() != own).cloned().collect()
+    }
+
     /// Keeps a release for when the node is back. Those whose key has run out by then are dropped.
     pub(crate) fn remember(&mut self, target: Arc<Target>, token: Token, ttl_ms: u64, now: Nanos) {
         let until = now + clock::from_ms(ttl_ms) + ORPHAN_GRACE;
@@ -440,7 +488,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn health(&self, now: Nanos, all_new: bool) -> NodeHealth {
+    pub(crate) fn health(&self, now: Nanos, all_new: bool, prefix: &str) -> NodeHealth {
         let (status, message) = match self.availability(now, all_new) {
             Availability::Ready => (Status::Ok, self.votes()),
             Availability::Hoped(_) => (Status::Unreachable, "being contacted".to_owned()),
@@ -470,6 +518,10 @@ impl Node {
                 .and_then(|_| self.admission.wait_ms(now))
                 .map(Duration::from_millis),
             persistence: server.map(|server| server.persistence()),
+            ballot_ahead: server
+                .and_then(|_| self.ballot_ahead_us(None, now))
+                .map(Duration::from_micros),
+            other_ballots: server.map_or_else(Vec::new, |_| self.other_ballots(prefix)),
             eviction_policy: server.and_then(|server| text(&server.maxmemory_policy)),
             round_trip: server.map(|server| server.round_trip),
         }
@@ -493,6 +545,10 @@ pub(crate) struct Nodes {
     pub(crate) all_new: bool,
     /// Operators that vouch for the nodes, when the last has been contacted.
     pub(crate) vouching: Vec<Arc<Ticket>>,
+    /// When the nodes were last asked about their ballots.
+    pub(crate) surveyed_at: Nanos,
+    /// Checks that wait for nodes' answers.
+    pub(crate) checks: Vec<Check>,
     /// Operations that wait for a node to come up.
     pub(crate) waiting: Vec<Key>,
     /// Operations that are asking and not yet decided, of those that take turns; at most [`MAX_ASKING`].
@@ -519,6 +575,8 @@ impl Nodes {
             windows: Times::default(),
             all_new: false,
             vouching: Vec::new(),
+            surveyed_at: 0,
+            checks: Vec::new(),
             waiting: Vec::new(),
             asking: 0,
             queued: VecDeque::new(),
@@ -584,11 +642,25 @@ pub struct NodeHealth {
     pub votes_in: Option<Duration>,
     /// What survives a restart, when connected.
     pub persistence: Option<&'static str>,
+    /// By how much the highest fence that the node ever accepted lies ahead of its own clock, if that is more than it should:
+    /// its clock was ahead, and was set back. It accepts no fence that the others would then.
+    pub ballot_ahead: Option<Duration>,
+    /// Keys in which the node keeps fences of other key prefixes: locks with the same key exclude each other, but their
+    /// fences do not compare. Only found where the user may SCAN, and not among very many keys.
+    pub other_ballots: Vec<String>,
     /// What the server throws away when its memory is full, when allowed to ask. Any other than `noeviction` can lose
     /// locks.
     pub eviction_policy: Option<String>,
     /// How long a round trip took when the connection was made.
     pub round_trip: Option<Duration>,
+}
+
+/// What is wrong with a node whose highest ballot lies so far ahead of its clock, and what to do.
+pub(crate) fn ballot_advice(ahead: Duration) -> String {
+    format!(
+        "its highest fence lies {} s ahead of its own clock, which was ahead once; restart it without its data, and let restart_guard keep it out until that is safe",
+        ahead.as_secs()
+    )
 }
 
 impl fmt::Display for NodeHealth {
@@ -608,6 +680,16 @@ impl fmt::Display for NodeHealth {
             if policy != "noeviction" {
                 f.write_str(" (can lose locks)")?;
             }
+        }
+        if let Some(ahead) = self.ballot_ahead {
+            write!(f, ", {}", ballot_advice(ahead))?;
+        }
+        if !self.other_ballots.is_empty() {
+            let keys = &self.other_ballots;
+            write!(
+                f,
+                ", also keeps the fences of other values of key_prefix ({keys:?}), which do not compare with these"
+            )?;
         }
         if let Some(round_trip) = self.round_trip {
             write!(f, ", round trip {} us", round_trip.as_micros())?;

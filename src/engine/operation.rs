@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::grant::Grant;
 use super::hints::Heed;
-use super::nodes::NodeSet;
+use super::nodes::{NodeSet, ballot_advice};
 use super::slab::Key;
 use super::ticket::Ticket;
 use crate::clock::{self, MILLISECOND, Nanos};
@@ -138,6 +138,10 @@ pub(crate) struct Operation {
     /// Whether that was logged.
     pub(crate) stranger_logged: bool,
     notes: Vec<Note>,
+    /// The least ballots that nodes would have had in this attempt, the largest of each.
+    wanted: Vec<(usize, u64)>,
+    /// Nodes whose highest ballots lie ahead of their own clocks, and by how many us.
+    ahead: Vec<(usize, u64)>,
 }
 
 impl Operation {
@@ -178,6 +182,8 @@ impl Operation {
             not_strings: NodeMask::default(),
             stranger_logged: false,
             notes: Vec::new(),
+            wanted: Vec::new(),
+            ahead: Vec::new(),
         }
     }
 
@@ -516,6 +522,7 @@ impl Operation {
             grant.begin_extension(*ttl_ms);
         }
         self.started = now;
+        self.wanted.clear();
         self.called = NodeMask::default();
         self.earlier = NodeMask::default();
         if let Task::Acquire {
@@ -582,9 +589,24 @@ impl Operation {
     /// A node took the lock and would have a ballot of at least `needed`.
     pub(crate) fn needs_ballot(&mut self, node: usize, needed: u64) {
         self.tally.record(node, Vote::Low);
+        match self.wanted.iter_mut().find(|(other, _)| *other == node) {
+            Some((_, least)) => *least = needed.max(*least),
+            None => self.wanted.push((node, needed)),
+        }
         if let Task::Acquire { least, .. } = &mut self.task {
             *least = needed.max(*least);
         }
+    }
+
+    /// The least ballot that a node would have had in this attempt, if it wanted a larger one than was proposed.
+    pub(crate) fn wanted_by(&self, node: usize) -> Option<u64> {
+        let found = self.wanted.iter().find(|(other, _)| *other == node);
+        found.map(|(_, least)| *least)
+    }
+
+    /// No ballot was acceptable to a quorum; these nodes' highest ballots lie ahead of their own clocks.
+    pub(crate) fn blame(&mut self, ahead: Vec<(usize, u64)>) {
+        self.ahead = ahead;
     }
 
     /// Counts a node's vote.
@@ -702,7 +724,8 @@ impl Operation {
                 self.advice_on_strangers()
             ),
             Status::NoQuorum if self.tally.decision() == Decision::TooLow => format!(
-                "{verb} {resource} failed: no ballot suits {needed} of {nodes} nodes, because their clocks are more than a second apart; set them alike, or do without fences"
+                "{verb} {resource} failed: no ballot was acceptable to {needed} of {nodes} nodes: {}",
+                self.why_too_low()
             ),
             Status::NoQuorum if nodes - self.notes.len() >= needed => format!(
                 "{verb} {resource} failed: only {} of {nodes} nodes agreed, {needed} are needed",
@@ -736,6 +759,22 @@ impl Operation {
             false => {
                 "; a key of that name is not a string, so it is a lock of another library, or data: use another name or the option key_prefix"
             }
+        }
+    }
+
+    /// Why no ballot was acceptable to a quorum, and what to do.
+    fn why_too_low(&self) -> String {
+        let blamed = |(node, us): &(usize, u64)| {
+            let address = self.set.addresses[*node].display();
+            let advice = ballot_advice(Duration::from_micros(*us));
+            format!("{address}: {advice}")
+        };
+        match self.ahead.is_empty() {
+            true => {
+                "their clocks differ by more than a second; synchronise them, or set fencing=off"
+                    .to_owned()
+            }
+            false => self.ahead.iter().map(blamed).collect::<Vec<_>>().join("; "),
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) enum Timer {
     KeepAlive { kept: Key },
     /// A node that stopped answering is given up, unless it did answer since.
     GiveUp { set: usize, node: usize, epoch: u32 },
+    /// A check of a set's nodes has waited for them long enough.
+    Check { set: usize },
 }
 
 /// The timers that are set.

@@ -71,6 +71,11 @@ impl Ballots {
         ballot <= self.node_time.saturating_add(WINDOW)
     }
 
+    /// The node's time when it last told, in us since 1970; 0 if it did not.
+    pub(crate) fn node_time(&self) -> u64 {
+        self.node_time
+    }
+
     pub(crate) fn are_full(&self) -> bool {
         self.ballots.len() >= MAX_BALLOTS
     }

@@ -33,6 +33,8 @@ pub(crate) enum Question {
     Extend { ttl_ms: u64 },
     /// Is the lock free?
     IsFree,
+    /// What is there to know of the node's ballots? About no resource; its key prefix is of interest.
+    Survey,
     /// Which boot of the server is this? About no resource.
     Identify,
     /// Keep the witness: this boot may vote. About no resource.
@@ -59,6 +61,8 @@ pub(crate) enum Answer {
     },
     /// The key is there, and not as any lock of this library.
     Strange(Stranger),
+    /// What the node told of its ballots.
+    Survey(Box<Survey>),
     /// Done, and nothing to count.
     Done,
     /// An error in the server's words.
@@ -72,6 +76,34 @@ pub(crate) enum Stranger {
     NeverExpires,
     /// It is not a string: another library's lock, or data.
     NotAString,
+}
+
+/// What a node told of the ballots that it keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// Its time in us since 1970, if the user may ask.
+    pub(crate) time_us: Option<u64>,
+    /// By how many us the highest ballot of this prefix lies ahead of the node's clock, negative when it is behind; `None` if
+    /// there is none, or the user may not ask.
+    pub(crate) ahead_us: Option<i64>,
+    /// The keys of ballots that were found, of whatever prefix: not all, where there are many keys.
+    pub(crate) keys: Vec<String>,
+}
+
+impl Survey {
+    fn read(text: &[u8]) -> Survey {
+        let text = String::from_utf8_lossy(text);
+        let mut lines = text.lines();
+        Survey {
+            time_us: lines.next().and_then(|line| line.parse().ok()),
+            ahead_us: lines.next().and_then(|line| line.parse().ok()),
+            // As the script limits them; but a server may say what it likes.
+            keys: lines
+                .take(10)
+                .map(|key| key.chars().take(200).collect())
+                .collect(),
+        }
+    }
 }
 
 impl Answer {
@@ -269,6 +301,7 @@ impl Question {
                 call.script(script, &[resp::decimal(ttl_ms, &mut digits)]);
             }
             Question::IsFree => call.exists(),
+            Question::Survey => call.survey(),
             Question::Identify | Question::KeepWitness | Question::Learn { .. } => {
                 self.write_about_server(out, scripts);
             }
@@ -331,6 +364,7 @@ impl Question {
             (IsFree, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
             (IsFree, Reply::Integer(_)) => Answer::Vote(Vote::No),
             (Identify, Reply::Bulk(info)) => Answer::Boot(run_id(info)),
+            (Survey, Reply::Bulk(text)) => Answer::Survey(Box::new(self::Survey::read(text))),
             (KeepWitness | Learn { .. }, Reply::Bulk(_)) => Answer::Done,
             // The key is there, as some other library's hash or list: taken, and certainly not ours.
             (Acquire { .. } | AcquireAgain { .. } | AcquireOrWait { .. }, Reply::Error(text))
@@ -392,6 +426,13 @@ impl Call<'_> {
         for key in self.target.locks() {
             resp::write_word(self.out, &key);
         }
+    }
+
+    /// Seldom asked, so that no server has to keep it.
+    fn survey(&mut self) {
+        let script = include_str!("../scripts/survey.lua");
+        begin_call(self.out, b"EVAL", script, (1, 0));
+        resp::write_word(self.out, &self.target.ballots());
     }
 
     fn acquire(&mut self, scripts: &Scripts, ttl_ms: u64, ballot: u64) {

@@ -292,6 +292,11 @@ impl<T: Copy> Connection<T> {
         self.round_trip
     }
 
+    /// The server's time when it last told, in us since 1970; 0 if it did not.
+    pub(crate) fn node_time(&self) -> u64 {
+        self.ballots.node_time()
+    }
+
     /// When the server last answered anything.
     pub(crate) fn last_heard(&self) -> Nanos {
         self.last_heard

@@ -149,6 +149,16 @@ impl Core {
             return;
         };
         if rounds >= MAX_ROUNDS {
+            let place = operation.set.place;
+            if let Some(set) = self.sets[place].as_ref() {
+                let ahead = |(index, node): (usize, &Node)| {
+                    let wanted = operation.wanted_by(index);
+                    let us = node.ballot_ahead_us(Some(wanted?), self.now)?;
+                    Some((index, us))
+                };
+                operation.blame(set.nodes.iter().enumerate().filter_map(ahead).collect());
+            }
+            self.survey_seldom(place);
             return self.retry_or(key, |operation| operation.failure(Decision::TooLow));
         }
         if let Some(set) = self.sets[operation.set.place].as_mut() {

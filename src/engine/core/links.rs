@@ -293,6 +293,7 @@ impl Core {
         node.contacted = true;
         node.silent_since = None;
         node.superseded = None;
+        node.survey = None;
         node.hope_until = 0;
         set.all_new = set.nodes.iter().all(|node| node.first_new != Some(false));
         set.set_ballot_clock();

@@ -140,6 +140,10 @@ impl Core {
                 .and_then(Option::as_ref)
                 .and_then(|set| set.nodes.get(node))
                 .is_some_and(|it| it.epoch == epoch && matches!(it.link, Link::Connecting(_))),
+            Timer::Check { set } => sets
+                .get(set)
+                .and_then(Option::as_ref)
+                .is_some_and(|set| !set.checks.is_empty()),
             Timer::Reconnect { set, node, epoch }
             | Timer::Witness { set, node, epoch }
             | Timer::GiveUp { set, node, epoch } => sets
@@ -272,6 +276,7 @@ impl Core {
     fn answered(&mut self, (place, index): NodePlace, asked: Asked<Mark>, answer: Answer) {
         match (asked.question, answer) {
             (Question::Identify, answer) => self.identified((place, index), answer),
+            (Question::Survey, answer) => self.surveyed((place, index), answer),
             (Question::KeepWitness | Question::Learn { .. }, _) => {}
             (Question::Leave { .. }, answer) => self.has_left((place, index), asked.mark, &answer),
             (_, Answer::NoScript) => self.meet_unknown_scripts((place, index), asked),
@@ -318,7 +323,7 @@ impl Core {
                 let words = format!("the server said: {words}").into();
                 operation.unavailable(index, Status::Server, &words);
             }
-            Answer::NoScript | Answer::Boot(_) | Answer::Done => {}
+            Answer::NoScript | Answer::Boot(_) | Answer::Survey(_) | Answer::Done => {}
         }
         if let Some(operation) = self.operations.get_mut(key) {
             operation.open = operation.open.without(NodeMask(1 << index));
