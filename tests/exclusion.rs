@@ -286,7 +286,8 @@ fn while_connections_are_cut_and_scripts_forgotten() {
     no_increment_is_lost(test, &cluster, UNFAIR, (ROUNDS, STEP), |more| {
         let server = &cluster[random(3)];
         server.command(&["SCRIPT", "FLUSH"]).ok();
-        server.command(&["CLIENT", "KILL", "USER", "default"]).ok();
+        let user = testkit::library_user();
+        server.command(&["CLIENT", "KILL", "USER", user]).ok();
         more();
     });
 }

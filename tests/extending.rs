@@ -137,7 +137,7 @@ struct Late {
 impl Late {
     fn start() -> Late {
         let cluster = Cluster::start_with(3, |server| {
-            server.acl_user("app on >secret ~* &* +@all -client|kill")
+            server.acl_user("app on >secret ~* &* +@all -client")
         });
         let proxies: Vec<Proxy> = cluster.iter().map(Proxy::to).collect();
         let urls = proxies

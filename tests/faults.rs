@@ -482,7 +482,7 @@ fn a_node_that_closes_idle_connections_is_reached_again() {
     let cluster = Cluster::start(3);
     let factory = common::factory(&cluster);
     for _ in 0..10 {
-        let kill = ["CLIENT", "KILL", "USER", "default"];
+        let kill = ["CLIENT", "KILL", "USER", testkit::library_user()];
         cluster.command_all(&kill);
         common::works_again(&factory, "r");
     }

@@ -196,12 +196,12 @@ fn a_password_of_the_default_user() {
 /// The least that a user needs.
 #[test]
 fn a_user_with_few_permissions() {
-    let rules = "alice on >secret ~app:* ~libredlock:* +hello +auth +client|setname +info +ping +script|load \
+    let rules = "alice on >secret ~app:* ~libredlock:* +hello +auth +client|setname +client|kill +info +ping +script|load \
                  +script|exists +set +get +mget +del +pexpire +pttl +time +exists +zadd +zmscore +evalsha +eval";
     // Redis 6.2 can't allow single subcommands of a command that is denied.
     let rules = match testkit::server_version().starts_with("6.") {
         true => rules
-            .replace("+client|setname", "+client")
+            .replace("+client|setname +client|kill", "+client")
             .replace("+script|load +script|exists", "+script"),
         false => rules.to_owned(),
     };

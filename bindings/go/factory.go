@@ -256,8 +256,8 @@ func (f *Factory) isLocked(ctx context.Context, resource string) (bool, *Error) 
 	return ended.value != 0, nil
 }
 
-// Check reports the health of each node, for a person to read: one line a node. It asks no node, but tells what the
-// library knows of each.
+// Check reports the health of each node, for a person to read: one line a node. It tells what the library knows
+// of each, and asks the connected nodes about their fences, for a quarter of a second at most.
 func (f *Factory) Check() (string, error) {
 	if failed := f.ready(context.Background()); failed != nil {
 		return "", failed.of("check", "")

@@ -2,7 +2,7 @@
 //!
 //! Set `REDLOCK_TEST_PROTOCOL` to `resp2` or `resp3` to have all of them speak that version of the protocol,
 //! `REDLOCK_TEST_OPTIONS` to run them with other options, such as `fair=on fencing=off`, and `REDLOCK_TEST_SERVER` to run
-//! them on another server (the testkit reads it).
+//! them on another server, and `REDLOCK_TEST_USER` to run them as a user with few permissions (the testkit reads both).
 
 // Each test file is a program of its own, and uses its own part of this.
 #![allow(dead_code)]

@@ -211,7 +211,8 @@ public:
     return begin_is_locked<result<bool>>(resource);
   }
 
-  /// The health of each node, for a person to read: one line a node, in the order of the URLs. Asks no node.
+  /// The health of each node, for a person to read: one line a node, in the order of the URLs. Asks the
+  /// connected nodes about their fences, for a quarter of a second at most.
   [[nodiscard]] std::string check() { return try_check().value(); }
   /// check(), with a result.
   result<std::string> try_check() {

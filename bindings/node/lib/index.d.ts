@@ -111,7 +111,10 @@ export class Factory {
   /** Whether a resource is locked, by anybody, on a quorum of the nodes: for display and diagnosis, not for deciding. */
   isLocked(resource: string, options?: { signal?: AbortSignal }): Promise<boolean>;
 
-  /** The health of each node, one line each, for a person to read. Asks no node. */
+  /**
+   * The health of each node, one line each, for a person to read. Asks the connected nodes about their fences, for a quarter of
+   * a second at most.
+   */
   check(): Promise<string[]>;
 
   /**

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::binary::ServerBinary;
 use crate::certificates::Certificates;
 use crate::server::Server;
+use crate::user;
 
 /// The user by which the testkit itself talks to a server, whatever users and passwords the test sets up.
 pub(crate) const CONTROL_USER: &str = "testkit";
@@ -161,6 +162,7 @@ impl Builder {
         if self.binary.major() >= 7 {
             lines.push("enable-debug-command local".to_owned());
         }
+        lines.extend(user::line(&self.binary));
         lines.extend(self.port_lines(port));
         lines.extend(self.lines.iter().cloned());
         lines.join("\n") + "\n"

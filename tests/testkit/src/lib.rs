@@ -10,6 +10,8 @@
 //! Which server is started: the one that the environment variable `REDLOCK_TEST_SERVER` names, else `redis-server` in
 //! `PATH`. Nothing outlives the test: a server dies with the process that started it, whatever way that process ends.
 //!
+//! With `REDLOCK_TEST_USER=minimal` they have a user with few permissions, as whom their URLs log in.
+//!
 //! Whatever fails in here panics with what was expected and what the server's log said, because a test can do nothing
 //! better with it.
 
@@ -21,6 +23,7 @@ mod process;
 mod proxy;
 mod resp;
 mod server;
+mod user;
 mod wait;
 
 pub use binary::{ServerBinary, server_version, supports_tls};
@@ -29,4 +32,5 @@ pub use cluster::Cluster;
 pub use proxy::{Fault, Proxy};
 pub use resp::Reply;
 pub use server::{Builder, ClientCertificates, Server};
+pub use user::library_user;
 pub use wait::wait_until;

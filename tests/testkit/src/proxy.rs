@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::server::{Server, random_port};
+use crate::user;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -129,9 +130,11 @@ impl Proxy {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
-    /// The URL of a plain server behind it without a password: `redis://127.0.0.1:20001`.
+    /// The URL of a plain server behind it without a password: `redis://127.0.0.1:20001`, as the
+    /// [library's user](crate::library_user).
     pub fn url(&self) -> String {
-        format!("redis://{}", self.address())
+        let login = user::login().map(|(user, password)| format!("{user}:{password}@"));
+        format!("redis://{}{}", login.unwrap_or_default(), self.address())
     }
 
     /// Changes the fault, at once and for open connections too.

@@ -13,6 +13,7 @@ pub use crate::builder::{Builder, ClientCertificates};
 use crate::builder::{CONTROL_PASSWORD, CONTROL_USER, log_file, socket};
 use crate::process;
 use crate::resp::{Connection, Reply};
+use crate::user;
 use crate::wait::{holds_within, wait_until};
 
 /// How long a server may take for anything that is asked of it.
@@ -69,15 +70,14 @@ impl Server {
         }
     }
 
-    /// The URL of its TCP port: `redis://127.0.0.1:20001`, with the default user's password if it has one, and
-    /// `rediss://` if it speaks TLS.
+    /// The URL of its TCP port: `redis://127.0.0.1:20001`, with the default user's password if it has one, or else the
+    /// [library's user](crate::library_user), and `rediss://` if it speaks TLS.
     pub fn url(&self) -> String {
-        let login = self
-            .builder
-            .password
-            .as_ref()
-            .map(|password| format!(":{}@", percent_encoded(password)));
-        self.url_with_login(&login.unwrap_or_default())
+        match (&self.builder.password, user::login()) {
+            (Some(password), _) => self.url_with_login(&format!(":{}@", percent_encoded(password))),
+            (None, Some((user, password))) => self.url_as(user, password),
+            (None, None) => self.url_with_login(""),
+        }
     }
 
     /// The same with a user's name and password.

@@ -40,7 +40,10 @@ class BaseFactory:
         return self._connections.closed
 
     def check(self) -> list[str]:
-        """The health of each node, one line each, for a person to read. Asks no node: it tells what is known."""
+        """The health of each node, one line each, for a person to read.
+
+        Asks the connected nodes about their fences, for a quarter of a second at most.
+        """
         return self._connections.check()
 
     def vouch(self) -> None:
