@@ -189,7 +189,10 @@ fn fill(event: &mut redlock_event, completion: Completion) -> crate::Result<()> 
         Completion::Acquired(lock) => {
             let (validity_ms, fence) = (milliseconds(lock.validity()), lock.fence());
             if validity_ms == 0 {
-                let message = format!("acquiring {:?} failed: its TTL has run out", lock.resource());
+                let message = format!(
+                    "acquiring {:?} failed: its TTL has run out",
+                    lock.resource()
+                );
                 return Err(Error::new(crate::Status::Expired, message));
             }
             event.lock = publish(LockHandle::new(lock))?;

@@ -112,7 +112,8 @@ public:
   // --- More time ---
 
   /// Has the lock last for at least `ttl` from now; it never ends earlier by that than it would. A lock that is lost is
-  /// not taken again, and a failed extension leaves it as it is, held until its validity ends. Throws status::expired, status::released or status::no_quorum.
+  /// not taken again, and a failed extension leaves it as it is, held until its validity ends. Throws
+  /// status::expired, status::released or status::no_quorum.
   void extend(duration ttl) { try_extend(ttl).value(); }
   /// extend(), with a result.
   result<void> try_extend(duration ttl) {

@@ -115,7 +115,8 @@ public:
 
   // --- The lock that is held ---
 
-  /// Has the lock last for at least `ttl` from now; throws as lock::extend() does, and status::released when it is not locked.
+  /// Has the lock last for at least `ttl` from now; throws as lock::extend() does, and status::released when
+  /// it is not locked.
   void extend(duration ttl) { try_extend(ttl).value(); }
   /// extend(), with a result.
   result<void> try_extend(duration ttl) {
