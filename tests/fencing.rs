@@ -463,7 +463,7 @@ fn remembers_a_year_ahead(server: &Server, cell: &str) {
     let seconds: u64 = time.elements()[0].text().parse().unwrap();
     let ballot = (seconds * 1_000_000 + YEAR_US).to_string();
     server
-        .command(&["ZADD", "{}:redlock:ballots", &ballot, cell])
+        .command(&["ZADD", "libredlock:ballots", &ballot, cell])
         .ok();
 }
 
@@ -475,7 +475,7 @@ fn a_ballot_far_ahead_of_its_node_s_clock_is_named_with_the_remedy() {
     lock.release().unwrap();
     // The only one with a ballot so far.
     let cell = cluster[0]
-        .command(&["ZRANGE", "{}:redlock:ballots", "-1", "-1"])
+        .command(&["ZRANGE", "libredlock:ballots", "-1", "-1"])
         .elements()[0]
         .text();
     remembers_a_year_ahead(&cluster[0], &cell);
@@ -536,7 +536,7 @@ fn a_check_tells_of_fences_of_other_prefixes() {
     let error = prefixed.acquire("r", TTL, Wait::No).unwrap_err();
     assert_eq!(error.status(), Status::Contended, "{error:?}");
     lock.release().unwrap();
-    cluster.command_all(&["DEL", "{app:}:redlock:ballots"]);
+    cluster.command_all(&["DEL", "app:libredlock:ballots"]);
     assert!(plain.check().unwrap()[0].other_ballots.is_empty());
     prefixed
         .acquire("r", TTL, Wait::For(TTL))

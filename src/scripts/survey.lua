@@ -12,7 +12,7 @@ local now = time and time[1] * 1000000 + time[2]
 if now then lines[1] = string.format('%.0f', now) end
 if now and highest and highest[2] then lines[2] = string.format('%.0f', tonumber(highest[2]) - now) end
 repeat
-  local found = reply_to('SCAN', cursor, 'MATCH', '*redlock:ballots', 'COUNT', 1000, 'TYPE', 'zset')
+  local found = reply_to('SCAN', cursor, 'MATCH', '*libredlock:ballots', 'COUNT', 1000, 'TYPE', 'zset')
   if not found then break end
   cursor, steps = found[1], steps + 1
   for _, key in ipairs(found[2]) do

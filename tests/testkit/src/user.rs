@@ -9,8 +9,8 @@ const VARIABLE: &str = "REDLOCK_TEST_USER";
 const NAME: &str = "minimal";
 const PASSWORD: &str = "testkit-minimal";
 /// What it may do.
-const COMMANDS: &str = "+hello +auth +client|setname +client|kill +info +ping +script|load +set +get +del +pexpire +pttl \
-                        +time +exists +zadd +zscore +zmscore +evalsha +eval";
+const COMMANDS: &str = "+hello +auth +client|setname +client|kill +info +ping +script|load +script|exists +set +get +mget \
+                        +del +pexpire +pttl +time +exists +zadd +zmscore +evalsha +eval";
 
 /// The name of the user as whom the library logs in.
 pub fn library_user() -> &'static str {
@@ -31,7 +31,7 @@ pub(crate) fn line(server: &ServerBinary) -> Option<String> {
     let commands = match server.major() {
         ..7 => COMMANDS
             .replace("+client|setname +client|kill", "+client")
-            .replace("+script|load", "+script"),
+            .replace("+script|load +script|exists", "+script"),
         _ => COMMANDS.to_owned(),
     };
     is_minimal().then(|| format!("user {NAME} on >{PASSWORD} ~* resetchannels {commands}"))
