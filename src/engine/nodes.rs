@@ -458,8 +458,12 @@ impl Node {
     /// The keys of ballots that it keeps for other prefixes.
     fn other_ballots(&self, prefix: &str) -> Vec<String> {
         let own = Target::one(prefix.into(), "").ballots().concat();
+        // As it was shown: the two are compared as people see them.
+        let own = ServerText::new(&own, self.address.password.as_ref());
         let keys = self.survey.iter().flat_map(|(survey, _)| &survey.keys);
-        keys.filter(|key| key.as_bytes() != own).cloned().collect()
+        keys.filter(|key| **key != own)
+            .map(|key| key.to_string())
+            .collect()
     }
 
     /// Keeps a release for when the node is back. Those whose key has run out by then are dropped.

@@ -87,20 +87,23 @@ pub(crate) struct Survey {
     /// there is none, or the user may not ask.
     pub(crate) ahead_us: Option<i64>,
     /// The keys of ballots that were found, of whatever prefix: not all, where there are many keys.
-    pub(crate) keys: Vec<String>,
+    pub(crate) keys: Vec<ServerText>,
+}
+
+fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 impl Survey {
-    fn read(text: &[u8]) -> Survey {
-        let text = String::from_utf8_lossy(text);
-        let mut lines = text.lines();
+    fn read(text: &[u8], password: Option<&Secret>) -> Survey {
+        let mut lines = text.split(|byte| *byte == b'\n');
         Survey {
-            time_us: lines.next().and_then(|line| line.parse().ok()),
-            ahead_us: lines.next().and_then(|line| line.parse().ok()),
+            time_us: lines.next().and_then(number),
+            ahead_us: lines.next().and_then(number),
             // As the script limits them; but a server may say what it likes.
             keys: lines
                 .take(10)
-                .map(|key| key.chars().take(200).collect())
+                .map(|key| ServerText::new(key, password))
                 .collect(),
         }
     }
@@ -364,7 +367,9 @@ impl Question {
             (IsFree, Reply::Integer(0)) => Answer::Vote(Vote::Yes),
             (IsFree, Reply::Integer(_)) => Answer::Vote(Vote::No),
             (Identify, Reply::Bulk(info)) => Answer::Boot(run_id(info)),
-            (Survey, Reply::Bulk(text)) => Answer::Survey(Box::new(self::Survey::read(text))),
+            (Survey, Reply::Bulk(text)) => {
+                Answer::Survey(Box::new(self::Survey::read(text, password)))
+            }
             (KeepWitness | Learn { .. }, Reply::Bulk(_)) => Answer::Done,
             // The key is there, as some other library's hash or list: taken, and certainly not ours.
             (Acquire { .. } | AcquireAgain { .. } | AcquireOrWait { .. }, Reply::Error(text))
