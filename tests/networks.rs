@@ -62,6 +62,44 @@ fn a_lock_is_handed_over_on_slow_links() {
     waiter.join().unwrap().release().unwrap();
 }
 
+/// Clients queue by the time of their arrival, as the nodes' clocks have it. A client's idea of those clocks must not be late
+/// or early by the time that its connection takes.
+#[test]
+fn a_client_that_connected_slowly_does_not_get_in_front() {
+    if !common::nodes_call() {
+        return;
+    }
+    let cluster = Cluster::start(3);
+    let proxies = links(&cluster, Duration::from_millis(160));
+    let (near, far) = (common::factory(&cluster), with_defaults(&proxies));
+    common::all_connected(&far);
+    proxies.iter().for_each(|proxy| proxy.set(Fault::Pass));
+    let queued = |count: i64| {
+        let queue = common::queue_of("r");
+        let waits = |server: &Server| server.command(&["ZCARD", &queue]).integer() == count;
+        cluster.iter().all(waits)
+    };
+    let held = near.acquire("r", TTL, Wait::No).unwrap();
+    let (tell, served) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let wait_as = |name: &'static str, factory: Factory| {
+            let tell = tell.clone();
+            move || {
+                let lock = factory.acquire("r", TTL, Wait::For(PATIENCE)).unwrap();
+                tell.send(name).unwrap();
+                lock.release().unwrap();
+            }
+        };
+        scope.spawn(wait_as("near", near.clone()));
+        eventually("the near one to queue", || queued(1));
+        scope.spawn(wait_as("far", far.clone()));
+        eventually("the far one to queue", || queued(2));
+        held.release().unwrap();
+    });
+    let order: Vec<_> = served.try_iter().collect();
+    assert_eq!(order, ["near", "far"]);
+}
+
 #[test]
 fn a_kept_lock_stays_on_a_slow_link() {
     let cluster = Cluster::start(3);
