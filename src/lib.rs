@@ -108,6 +108,7 @@ mod fork;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod jitter;
 pub mod log;
 mod logic;
 mod node;

@@ -544,11 +544,12 @@ fn a_check_tells_of_fences_of_other_prefixes() {
         .release()
         .unwrap();
     for factory in [&plain, &prefixed] {
-        let nodes = factory.check().unwrap();
-        for node in &nodes {
-            assert_eq!(node.other_ballots.len(), 1, "{node}");
-            assert!(node.to_string().contains("key_prefix"), "{node}");
-        }
+        eventually("each node to tell of the other prefix", || {
+            let nodes = factory.check().unwrap();
+            nodes.iter().all(|node| {
+                node.other_ballots.len() == 1 && node.to_string().contains("key_prefix")
+            })
+        });
     }
 }
 

@@ -649,7 +649,10 @@ fn an_acquire_that_met_a_flushed_cache_is_not_overtaken_by_its_release() {
     let factory = client(&urls, "strict");
     common::all_connected(&factory);
     let boot = format!("-- boot {}\n", cluster[2].info("run_id"));
-    let release = include_str!("../src/scripts/release_many.lua");
+    let release = concat!(
+        include_str!("../src/scripts/promote.lua"),
+        include_str!("../src/scripts/release_many.lua")
+    );
     let acquire = concat!(
         include_str!("../src/scripts/accept.lua"),
         include_str!("../src/scripts/acquire_many.lua")

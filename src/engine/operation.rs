@@ -10,6 +10,7 @@ use super::slab::Key;
 use super::ticket::Ticket;
 use crate::clock::{self, MILLISECOND, Nanos};
 use crate::error::{Error, NodeReport, Result, Status};
+use crate::jitter;
 use crate::logic::backoff::Backoff;
 use crate::logic::quorum::{self, Decision, MAX_NODES, NodeMask, Tally, Vote};
 use crate::logic::round_trip::RoundTrip;
@@ -856,7 +857,7 @@ fn window_ms(grant: &Grant) -> u64 {
         at => clock::now().saturating_sub(at),
     };
     let every = WINDOW_EVERY * clock::from_ms(WINDOW_MS);
-    match rand::random::<u64>() % every < held {
+    match jitter::random() % every < held {
         true => WINDOW_MS,
         false => 0,
     }

@@ -12,6 +12,7 @@ use crate::engine::slab::Key;
 use crate::engine::ticket::{Outcome, TakenUp};
 use crate::engine::timer::Timer;
 use crate::error::{Error, Status};
+use crate::jitter;
 use crate::logic::quorum::{Decision, NodeMask, Tally, Vote};
 use crate::logic::validity;
 use crate::node::command::{Form, Question};
@@ -377,7 +378,7 @@ impl Core {
             .as_ref()
             .map_or(0, |set| set.ballots.time(self.now));
         let called = operation.called;
-        match operation.rest(self.now, time, rand::random()) {
+        match operation.rest(self.now, time, jitter::random()) {
             Some(_) if !called.is_empty() && operation.heed.may_attempt(self.now) => {
                 operation.phase = Phase::Resting;
                 self.gather(key);

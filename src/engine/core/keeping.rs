@@ -9,13 +9,14 @@ use crate::engine::slab::Key;
 use crate::engine::ticket::{Outcome, Ticket};
 use crate::engine::timer::Timer;
 use crate::error::{Error, Status};
+use crate::jitter;
 
 impl Core {
     pub(super) fn keep(&mut self, kept: Kept) {
         let Some(grant) = kept.grant.upgrade() else {
             return;
         };
-        let after = kept::first_after(grant.ttl_ms(), grant.validity(), rand::random());
+        let after = kept::first_after(grant.ttl_ms(), grant.validity(), jitter::random());
         let key = self.kept.insert(kept);
         grant.set_keeper(key);
         self.see_to(key, after);

@@ -11,6 +11,7 @@ use crate::engine::operation::{Operation, Task};
 use crate::engine::ticket::{Outcome, Ticket};
 use crate::engine::timer::Timer;
 use crate::error::{Error, Status};
+use crate::jitter;
 use crate::log::{self, Level};
 use crate::logic::admission::{self, Admission, Boot};
 use crate::logic::quorum::NodeMask;
@@ -255,7 +256,7 @@ impl Core {
             node: index,
             epoch: node.epoch,
         };
-        let retry_at = now + node.backoff.next(rand::random());
+        let retry_at = now + node.backoff.next(jitter::random());
         self.timers.set(retry_at, timer);
     }
 

@@ -10,6 +10,7 @@ use crate::engine::operation::{LOOK_INTERVAL, Phase, Task};
 use crate::engine::slab::Key;
 use crate::engine::ticket::Outcome;
 use crate::engine::timer::Timer;
+use crate::jitter;
 use crate::log::{self, Level};
 use crate::logic::quorum::NodeMask;
 use crate::node::command::{Answer, Form, Question, Stranger};
@@ -308,7 +309,7 @@ impl Core {
             set.looks.set(&operation.target, now);
             return true;
         }
-        let jitter = rand::random::<u64>() % (LOOK_INTERVAL / MILLISECOND) * MILLISECOND;
+        let jitter = jitter::random() % (LOOK_INTERVAL / MILLISECOND) * MILLISECOND;
         let again = match turn {
             Turn::At(at) => at,
             Turn::Now | Turn::Never => now + LOOK_INTERVAL / 2 + jitter,
