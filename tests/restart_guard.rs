@@ -557,11 +557,9 @@ fn a_policy_that_can_drop_locks_is_reported() {
     );
     assert_eq!(nodes[1].eviction_policy.as_deref(), Some("noeviction"));
     assert!(!nodes[1].to_string().contains("can lose locks"));
-    assert!(said_about(
-        &careless,
-        Level::Warn,
-        "allkeys-lru can drop locks"
-    ));
+    eventually("the policy to be logged", || {
+        said_about(&careless, Level::Warn, "allkeys-lru can drop locks")
+    });
     assert!(!said_about(&careful, Level::Warn, "can drop locks"));
 }
 
@@ -576,8 +574,11 @@ fn a_user_who_may_not_ask_is_let_in_by_auto_and_refused_by_strict() {
     factory.acquire("r", TTL, Wait::No).unwrap();
     let node = connected(&factory, 0);
     assert_eq!((node.uptime, node.eviction_policy), (None, None));
-    assert!(said_about(&server, Level::Warn, "a restart can't be told"));
-    assert!(said_about(&server, Level::Warn, "NOPERM"));
+    for words in ["a restart can't be told", "NOPERM"] {
+        eventually("the refusal to be logged", || {
+            said_about(&server, Level::Warn, words)
+        });
+    }
     is_refused(&[url], "strict", "restart_guard=strict demands");
 }
 
