@@ -25,7 +25,7 @@ SONAME = "libredlock.0.dylib" if sys.platform == "darwin" else "libredlock.so.0"
 
 def _version() -> str:
     names: dict[str, str] = {}
-    exec((HERE / "src/redlock/_version.py").read_text(), names)
+    exec((HERE / "src/libredlock/_version.py").read_text(), names)
     return names["__version__"]
 
 
@@ -96,11 +96,11 @@ def _write(wheel: zipfile.ZipFile, library: Path) -> None:
 
 
 def _contents(library: Path) -> Iterator[tuple[str, bytes]]:
-    package = HERE / "src/redlock"
-    for path in sorted(package.rglob("*")):
+    source = HERE / "src"
+    for path in sorted(source.rglob("*")):
         if path.suffix == ".py" or path.name == "py.typed":
-            yield f"redlock/{path.relative_to(package).as_posix()}", path.read_bytes()
-    yield f"redlock/{SONAME}", library.read_bytes()
+            yield path.relative_to(source).as_posix(), path.read_bytes()
+    yield f"libredlock/{SONAME}", library.read_bytes()
     info = f"redlock-{VERSION}.dist-info"
     for path in sorted(CRATE.glob("LICENSE-*")):
         yield f"{info}/{path.name}", path.read_bytes()

@@ -169,7 +169,7 @@ async def test_a_lock_that_is_won_as_its_task_is_cancelled_goes_back(
     factory: aio.RedLockFactory, nodes: Nodes, name: str
 ) -> None:
     """The event has come, and the task has not run since."""
-    from redlock._dispatcher import dispatcher
+    from libredlock._dispatcher import dispatcher
 
     owner = dispatcher()
     task = asyncio.ensure_future(factory.acquire(name, ttl=60_000, timeout=30)._acquire())

@@ -12,7 +12,7 @@ from helpers import PYTHON_FOLDER, REPOSITORY, run_python
 
 import redlock
 
-PACKAGE = PYTHON_FOLDER / "src/redlock"
+PACKAGE = PYTHON_FOLDER / "src/libredlock"
 
 
 def test_the_versions_are_one() -> None:
@@ -62,7 +62,7 @@ def test_options_are_told() -> None:
 def test_every_function_of_the_header_is_known_or_left_out_on_purpose() -> None:
     header = (REPOSITORY / "include/redlock.h").read_text()
     declared = set(re.findall(r"\bredlock_(\w+)\(", header.partition('extern "C"')[2]))
-    from redlock import _library
+    from libredlock import _library
 
     bound = {name for name, _, _ in [*_library._BLOCKING, *_library._QUICK]}
     # A callback on the library's threads has no place in a process that may be ending; names and messages come with errors.
@@ -75,7 +75,7 @@ def test_every_function_of_the_header_is_known_or_left_out_on_purpose() -> None:
 
 
 def test_an_event_has_the_size_that_the_header_says() -> None:
-    from redlock._library import Event
+    from libredlock._library import Event
 
     assert ctypes.sizeof(Event) == 96
     fields = vars(Event)

@@ -11,7 +11,7 @@ from helpers import Nodes, run_python, wait_until
 
 import redlock.lock
 from redlock import RedLock, RedLockError, RedLockFactory, ReleasedError
-from redlock._connections import Connections
+from libredlock._connections import Connections
 
 
 def test_the_module_has_the_constants() -> None:

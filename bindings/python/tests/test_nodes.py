@@ -14,7 +14,7 @@ import redis.asyncio
 from helpers import PATIENCE, Nodes, Server, free_port
 
 from redlock import InvalidArgumentError, Node, NoQuorumError, RedLock, RedLockFactory
-from redlock._nodes import parse
+from libredlock._nodes import parse
 
 #: Other programs use the machine too.
 PATIENT = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}

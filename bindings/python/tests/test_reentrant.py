@@ -8,7 +8,7 @@ import pytest
 from helpers import Nodes, wait_until
 
 from redlock import ExpiredError, RedLock, RedLockError, ReentrantRedLock
-from redlock._connections import Connections
+from libredlock._connections import Connections
 
 
 def test_it_is_released_as_often_as_it_was_acquired(nodes: Nodes, name: str) -> None:

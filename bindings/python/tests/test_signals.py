@@ -12,7 +12,7 @@ import pytest
 from helpers import Nodes, wait_until
 
 from redlock import RedLock, RedLockFactory
-from redlock._connections import Connections
+from libredlock._connections import Connections
 
 
 @pytest.fixture

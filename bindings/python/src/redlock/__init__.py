@@ -1,35 +1,59 @@
-"""Distributed locks over independent Redis masters: the API of the `redlock` package, on the C library libredlock.
+"""The package `libredlock` under the name of the package that it takes the place of.
 
     from redlock import RedLock
 
     with RedLock("distributed_lock"):
         ...
 
-`RedLock`, `ReentrantRedLock`, `RedLockFactory` and `RedLockError` are a drop-in for that package's. Beyond it, a factory's
-`RedLockFactory.acquire` gives a `HeldLock` and raises what went wrong; `redlock.aio` has the same for asyncio.
+Other packages on PyPI are imported as `redlock` too. Where one of them is installed beside this one, use `libredlock`.
 """
 
-from ._arguments import Milliseconds, Options, Resource
-from ._library import library as _loaded
-from ._nodes import ConnectionDetail, Node
-from ._version import __version__
-from .errors import (
+import sys as _sys
+
+try:
+    import libredlock as _libredlock
+except ModuleNotFoundError as _error:
+    if _error.name != "libredlock":
+        raise
+    raise ImportError(
+        "the redlock package is incomplete: libredlock is missing beside it. Several packages are called redlock; "
+        "uninstall them all (pip uninstall redlock redlock-py), and install this one again"
+    ) from None
+
+from libredlock import (
     AcquireCancelledError,
     ClosedError,
+    ConnectionDetail,
     ContendedError,
     ExpiredError,
     ForkedError,
+    HeldLock,
     InternalError,
     InvalidArgumentError,
+    Milliseconds,
+    Node,
     NodeReport,
     NoQuorumError,
+    Option,
+    Options,
+    RedLock,
     RedLockError,
+    RedLockFactory,
+    ReentrantRedLock,
     ReleasedError,
+    Resource,
     ResourceError,
+    __version__,
+    aio,
+    errors,
+    factory,
+    held,
+    library_path,
+    library_version,
+    lock,
+    option_table,
+    options,
 )
-from .held import HeldLock
-from .lock import RedLock, RedLockFactory, ReentrantRedLock
-from .options import Option, option_table
 
 #: The version under the name that the package before this one has for it.
 __VERSION__ = __version__
@@ -63,12 +87,14 @@ __all__ = [
     "option_table",
 ]
 
-
-def library_version() -> str:
-    """The version of the C library that is loaded."""
-    return str(_loaded.version().decode())
-
-
-def library_path() -> str:
-    """Where the C library was loaded from."""
-    return _loaded.path
+# The modules are the same objects under both names, so that what is patched in one is patched in the other. The files lock.py
+# and aio.py beside this one are for type checkers, and for the error when another package has replaced this file.
+for _name, _module in (
+    ("aio", aio),
+    ("errors", errors),
+    ("factory", factory),
+    ("held", held),
+    ("lock", lock),
+    ("options", options),
+):
+    _sys.modules[f"{__name__}.{_name}"] = _module

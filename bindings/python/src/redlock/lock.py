@@ -1,19 +1,16 @@
-"""`RedLock` and `ReentrantRedLock`: the classes, constants and manners of the `redlock` package, on the C library."""
+"""`libredlock.lock` for type checkers. At run time `redlock.lock` is that module itself, so this file is never loaded."""
 
-from __future__ import annotations
-
-import threading
-import time
-from types import TracebackType
-from typing import Any
-
-from ._arguments import Milliseconds, names_of, ttl_of
-from ._connections import FAILED
-from ._settings import CLOCK_DRIFT_FACTOR, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_TIMES, DEFAULT_TTL, BaseLock
-from ._watch import OnLost
-from .errors import RedLockError, ReleasedError
-from .factory import RedLockFactory
-from .held import HeldLock
+from libredlock._mixed import refuse
+from libredlock.lock import (
+    CLOCK_DRIFT_FACTOR,
+    DEFAULT_RETRY_DELAY,
+    DEFAULT_RETRY_TIMES,
+    DEFAULT_TTL,
+    RedLock,
+    RedLockError,
+    RedLockFactory,
+    ReentrantRedLock,
+)
 
 __all__ = [
     "CLOCK_DRIFT_FACTOR",
@@ -26,134 +23,4 @@ __all__ = [
     "ReentrantRedLock",
 ]
 
-
-class RedLock(BaseLock[HeldLock]):
-    """A distributed lock with the manners of `threading.Lock`.
-
-    `connection_details` are those of `RedLockFactory`; locks on the same nodes share connections. An acquire is tried
-    `retry_times` + 1 times at most, with 0 to `retry_delay` ms between the tries. `resource` may be a sequence of names.
-
-    A `RedLock` that is forgotten while it is held stays held until its TTL ends; one that is kept alive is released then.
-    """
-
-    def acquire(self, blocking: bool = True, timeout: float | None = -1) -> bool:
-        """Acquire the lock; True when it is held then, False when not, for the reason in `last_error`.
-
-        Without a timeout it is tried as often as `retry_times` says. With one, in seconds, it is waited for: in order of
-        arrival, and woken when it is free; None waits for ever. Not blocking means to try once.
-        """
-        try:
-            self._won(self._take(blocking, timeout))
-        except FAILED as error:
-            self._failed(error)
-            return False
-        return True
-
-    def acquire_with_validity(self, blocking: bool = True, timeout: float | None = -1) -> tuple[bool, float]:
-        """As `acquire`; returns also for how many ms the lock is proven held, ``(False, 0)`` when it is not."""
-        # Without arguments when there are none, for subclasses that know none.
-        is_default = (blocking, timeout) == (True, -1)
-        acquired = self.acquire() if is_default else self.acquire(blocking, timeout)
-        validity = self.validity if acquired else 0
-        if acquired and validity == 0:
-            # It ran out while this thread stood still.
-            self.release()
-        return (True, validity) if validity > 0 else (False, 0)
-
-    def release(self) -> None:
-        """Give the lock back. One that is not held any more, because it was released or lost, is passed over in silence."""
-        held = self._no_longer_held()
-        if held is None:
-            return
-        self.last_error = None
-        try:
-            held.release()
-        except FAILED as error:
-            self._failed(error)
-        except ReleasedError:
-            # Another thread was faster.
-            pass
-
-    def locked(self) -> bool:
-        """Whether anybody holds the lock, by a quorum of the nodes; by now this may have changed."""
-        return any(self._connections.is_locked(name) for name in names_of(self.resource))
-
-    def extend(self, ttl: Milliseconds | None = None) -> float:
-        """Have the lock last for `ttl` ms from now at least, by default for its TTL; returns the validity in ms.
-
-        It never ends earlier by that than it would.
-
-        Raises `ExpiredError` when the lock was lost, `ReleasedError` when it is not held.
-        """
-        return self._holding().extend(ttl)
-
-    def keep_alive(self, on_lost: OnLost | None = None) -> threading.Event:
-        """Have the held lock extended in time until it is released, forgotten or lost.
-
-        Returns an event that is set when it is lost; `on_lost` is called then too: see `redlock.HeldLock.keep_alive`.
-        """
-        return self._holding().keep_alive(on_lost)
-
-    def __enter__(self) -> float:
-        acquired, validity = self.acquire_with_validity()
-        if not acquired:
-            raise self._refusal() from self.last_error
-        return validity
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
-
-    def _take(self, blocking: bool, timeout: float | None) -> HeldLock:
-        held = HeldLock(self.resource, ttl_of(self.ttl))
-        names = names_of(self.resource)
-        tries = self._tries(blocking, timeout)
-        while True:
-            rest, wait_ms = tries.pop(0)
-            if rest:
-                time.sleep(rest)
-            try:
-                self._connections.acquire(names, held.ttl, wait_ms, held._cell)
-                return held
-            except FAILED:
-                if not tries:
-                    raise
-
-
-class ReentrantRedLock(RedLock):
-    """A `RedLock` that its holder can acquire again: only the first acquire and the last release ask the nodes.
-
-    The holder is the object, whichever thread uses it. A lock that was lost meanwhile is not acquired again before it was
-    released as often as it was acquired.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._acquired = 0
-        self._counting = threading.RLock()
-
-    def acquire(self, blocking: bool = True, timeout: float | None = -1) -> bool:
-        """As `RedLock.acquire`; one who holds the lock gets it again at once, unless it was lost."""
-        with self._counting:
-            if self._acquired == 0:
-                is_default = (blocking, timeout) == (True, -1)
-                acquired = super().acquire() if is_default else super().acquire(blocking, timeout)
-            else:
-                acquired = self._still_held()
-            self._acquired += bool(acquired)
-            return acquired
-
-    def release(self) -> bool | None:  # type: ignore[override]  # the package before this one answers so
-        """Undo one acquire. Returns True while outer ones remain, None when the lock was given back, False when not held."""
-        with self._counting:
-            if self._acquired == 0:
-                return False
-            self._acquired -= 1
-            if self._acquired > 0:
-                return True
-            super().release()
-            return None
+refuse(__file__)

@@ -1,4 +1,8 @@
-"""What can go wrong, as exceptions. All are a `RedLockError`; each carries what every node had to say."""
+"""What can go wrong, as exceptions; each carries what every node had to say.
+
+All but one are a `RedLockError`. A value that is not allowed is an `InvalidArgumentError`, which is not: a program that
+takes every `RedLockError` for "not locked" must not take its own mistake for that.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +25,8 @@ class NodeReport(NamedTuple):
     message: str
 
 
-class RedLockError(Exception):
-    """A lock could not be taken, extended or given back. Its subclasses say why."""
+class Reported(Exception):  # noqa: N818  # no exception by itself
+    """What all exceptions of this package tell."""
 
     #: The C library's status, such as 1; 0 where the failure was noticed on this side.
     status: int = 0
@@ -33,6 +37,10 @@ class RedLockError(Exception):
     def name(self) -> str:
         """The status as a word, such as ``"REDLOCK_ERR_CONTENDED"``."""
         return status_name(self.status)
+
+
+class RedLockError(Reported):
+    """A lock could not be taken, extended or given back. Its subclasses say why."""
 
 
 class ContendedError(RedLockError):
@@ -65,8 +73,8 @@ class ReleasedError(RedLockError):
     status = 5
 
 
-class InvalidArgumentError(RedLockError, ValueError):
-    """A value is malformed, out of range or cannot be honoured. A wrong type is a `TypeError`."""
+class InvalidArgumentError(Reported, ValueError):
+    """A value is malformed, out of range or cannot be honoured. A wrong type is a `TypeError`. No `RedLockError`."""
 
     status = 6
 
@@ -95,7 +103,7 @@ class InternalError(RedLockError):
     status = 10
 
 
-_BY_STATUS: dict[int, type[RedLockError]] = {
+_BY_STATUS: dict[int, type[Reported]] = {
     kind.status: kind
     for kind in (
         ContendedError,
@@ -117,7 +125,7 @@ def status_name(status: int) -> str:
     return str(library.status_name(status).decode())
 
 
-def take_error(status: int, error: c_void_p) -> RedLockError:
+def take_error(status: int, error: c_void_p) -> Reported:
     """Make the exception for a failed call, and free the C library's error."""
     handle = error.value
     message = library.error_message(handle).decode() if handle else status_name(status)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import weakref
 from typing import Callable
 
-from ._calls import OwnedEvent, Queue, call
+from ._calls import OwnedEvent, Queue
 from ._library import EVENT_LOST, library
 from ._watch import OnLost, tell
 
@@ -22,6 +23,7 @@ class Dispatcher:
     """Submits operations for the tasks of one event loop, and wakes them. Belongs to the loop's thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.pid = os.getpid()
         self._queue = Queue()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[OwnedEvent]] = {}
@@ -44,10 +46,10 @@ class Dispatcher:
             raise error
         return event
 
-    def keep(self, lock: int | None, on_lost: OnLost) -> Callable[[], None]:
-        """Have the C library keep a lock alive; returns what makes its loss nobody's business any more."""
+    def keep(self, keep: Callable[[int | None, int], None], on_lost: OnLost) -> Callable[[], None]:
+        """Have a lock kept alive, with a queue and a number; returns what makes its loss nobody's business any more."""
         number = next(self._numbers)
-        call(library.lock_keep_alive, lock, self._queue.handle, number)
+        keep(self._queue.handle, number)
         self._listeners[number] = on_lost
         return lambda: self._forget(number)
 
@@ -80,7 +82,7 @@ class Dispatcher:
 
     def _lost(self, event: OwnedEvent) -> None:
         on_lost, reason = self._listeners.pop(event.id, None), event.take_error()
-        if on_lost is not None and reason is not None:
+        if on_lost is not None:
             tell(on_lost, reason)
 
 
@@ -91,6 +93,7 @@ def dispatcher() -> Dispatcher:
     """The dispatcher of the running loop."""
     loop = asyncio.get_running_loop()
     found = _dispatchers.get(loop)
-    if found is None:
+    if found is None or found.pid != os.getpid():
+        # A loop that a child has from its parent needs a queue of the child.
         found = _dispatchers[loop] = Dispatcher(loop)
     return found

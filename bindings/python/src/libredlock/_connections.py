@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Mapping
 
 from ._arguments import FOREVER, Options, encode, option_text
 from ._calls import Queue, call
+from ._green import dispatcher
 from ._library import library
 from ._nodes import Parsed
 from ._waiting import wait_for_lock
@@ -56,6 +57,11 @@ class Connections:
 
     def acquire(self, names: tuple[bytes, ...], ttl: int, wait_ms: int, cell: c_void_p) -> None:
         """Acquire a lock; its handle goes into `cell`. Signals can end it while it waits."""
+        green = dispatcher()
+        if green is not None:
+            event = green.run(lambda queue, number: self.submit_acquire(names, ttl, wait_ms, queue, number))
+            event.take_lock(cell)
+            return
         since = time.monotonic()
         try:
             # Whoever need not wait is served best by the shortest way.
@@ -84,6 +90,9 @@ class Connections:
 
     def is_locked(self, name: bytes) -> bool:
         """Whether a quorum of nodes has the lock taken."""
+        green = dispatcher()
+        if green is not None:
+            return bool(green.run(lambda queue, number: self.submit_is_locked(name, queue, number)).value)
         answer = c_int32()
         self.call(library.is_locked, name, byref(answer))
         return bool(answer.value)
@@ -101,18 +110,33 @@ class Connections:
         finally:
             library.string_free(report.value)
 
+    def check_arguments(self, names: tuple[bytes, ...], ttl: int) -> None:
+        """Have the C library refuse now what it would refuse in each acquire."""
+        if not self._cell.value:
+            return
+        holder = c_void_p()
+        for name in names:
+            self.call(library.holder_new, name, ttl, byref(holder))
+            library.holder_free(holder)
+
     def vouch(self) -> None:
         """Give the operator's word that the nodes have forgotten no lock."""
         self.call(library.factory_vouch)
 
     def close(self) -> None:
         """Close them; again is harmless."""
+        green = dispatcher()
         handle, self._cell.value = self._cell.value, None
-        if handle:
+        if handle and green is not None:
+            green.hub.in_thread(library.factory_free, handle)
+        elif handle:
             library.factory_free(handle)
 
     def __del__(self) -> None:
-        self.close()
+        handle = self._cell.value
+        if handle:
+            # Not by `close`, for a finalizer may run where no greenlet may wait.
+            library.factory_free(handle)
 
 
 def _array(texts: tuple[bytes, ...]) -> Any:
@@ -153,10 +177,14 @@ class _Shared:
 
     def __init__(self) -> None:
         self._connections: OrderedDict[tuple[Any, ...], Connections] = OrderedDict()
-        self._mutex = Mutex()
+        self._mutex, self._pid = Mutex(), os.getpid()
 
     def get(self, urls: tuple[str, ...], settings: Settings) -> Connections:
         key = (urls, tuple(sorted(settings.items())))
+        if self._pid != os.getpid():
+            # A thread that held the mutex is not in the child to give it back. Python's hooks for forks would not tell of all:
+            # uWSGI forks without them.
+            self._mutex, self._pid = Mutex(), os.getpid()
         with self._mutex:
             if key not in self._connections:
                 self._connections[key] = Connections(urls, settings)
@@ -167,13 +195,8 @@ class _Shared:
         del dropped
         return found
 
-    def after_fork(self) -> None:
-        """A thread that held the mutex is not in the child to give it back."""
-        self._mutex = Mutex()
-
 
 _shared = _Shared()
-os.register_at_fork(after_in_child=_shared.after_fork)
 
 
 def shared(urls: tuple[str, ...], settings: Settings) -> Connections:

@@ -6,7 +6,7 @@ from ctypes import byref, c_size_t, c_void_p
 from typing import Any, Callable
 
 from ._library import Event, library
-from .errors import RedLockError, take_error
+from .errors import Reported, take_error
 
 
 def call(function: Callable[..., int], *arguments: Any) -> None:
@@ -37,7 +37,7 @@ class OwnedEvent(Event):
         cell.value = self.lock
         self.lock = None
 
-    def take_error(self) -> RedLockError | None:
+    def take_error(self) -> Reported | None:
         """The failure that it reports, if it is one."""
         if not self.status:
             return None
@@ -52,6 +52,7 @@ class Queue:
     def __init__(self) -> None:
         self._cell = c_void_p()
         call(library.queue_new, byref(self._cell))
+        self.__class__ = _OpenQueue
 
     @property
     def handle(self) -> int | None:
@@ -74,6 +75,10 @@ class Queue:
         handle, self._cell.value = self._cell.value, None
         if handle:
             library.queue_free(handle)
+            # A finalizer would swallow the exception of a signal's handler that comes just then.
+            self.__class__ = Queue
 
+
+class _OpenQueue(Queue):
     def __del__(self) -> None:
         self.close()

@@ -44,7 +44,7 @@ class Parsed(NamedTuple):
     nodes: list[Any]
 
 
-def parse(details: Iterable[ConnectionDetail] | None) -> Parsed:
+def parse(details: Iterable[ConnectionDetail] | None, clients: str = "redis") -> Parsed:
     """Read connection details; None stands for the one node on this machine."""
     if details is None:
         details = [DEFAULT_URL]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Iterable, NoReturn
 from . import _nodes
 from ._arguments import Milliseconds, Options, Resource, names_of, ttl_of, wait_of
 from ._connections import Connections, settings_of
+from ._library import library
 from ._nodes import ConnectionDetail
 from .held import HeldLock
 
@@ -22,6 +23,8 @@ class BaseFactory:
     redis_nodes: list[Any]
     #: How many nodes have to grant a lock.
     quorum: int
+    #: redis-py's module for the clients that answer for the nodes.
+    _clients = "redis"
 
     def __init__(
         self,
@@ -29,7 +32,7 @@ class BaseFactory:
         *,
         options: Options | None = None,
     ) -> None:
-        parsed = _nodes.parse(connection_details)
+        parsed = _nodes.parse(connection_details, self._clients)
         self._connections = Connections(parsed.urls, settings_of(parsed, options))
         self.redis_nodes = parsed.nodes
         self.quorum = len(parsed.nodes) // 2 + 1
@@ -85,8 +88,15 @@ class RedLockFactory(BaseFactory):
         cancelled.
         """
         held = HeldLock(resource, ttl_of(ttl))
-        self._connections.acquire(names_of(resource), held.ttl, wait_of(timeout), held._cell)
-        return held
+        try:
+            self._connections.acquire(names_of(resource), held.ttl, wait_of(timeout), held._cell)
+            held._check_won()
+            held._own()
+            return held
+        except BaseException:
+            # The first thing that is done here is one call into C, before which no handler of a signal can run.
+            library.lock_free(held._cell)
+            raise
 
     def is_locked(self, resource: Resource) -> bool:
         """Whether a resource, or one of several, is locked by anyone, on a quorum of the nodes.

@@ -89,6 +89,7 @@ _QUICK: list[tuple[str, Any, list[Any]]] = [
     ("version_number", c_uint32, []),
     ("status_name", c_char_p, [c_int32]),
     ("error_message", c_char_p, [_Handle]),
+    ("error_code", c_int32, [_Handle]),
     ("error_node_count", c_size_t, [_Handle]),
     ("error_node_address", c_char_p, [_Handle, c_size_t]),
     ("error_node_status", c_int32, [_Handle, c_size_t]),
@@ -107,6 +108,8 @@ _QUICK: list[tuple[str, Any, list[Any]]] = [
     ("lock_fence_at", c_uint64, [_Handle, c_size_t]),
     ("lock_resource_count", c_size_t, [_Handle]),
     ("queue_new", c_int32, [_Out, _Out]),
+    ("holder_new", c_int32, [_Handle, c_char_p, c_uint64, _Out, _Out]),
+    ("holder_free", None, [_Handle]),
     ("queue_fd", c_int, [_Handle]),
     ("string_free", None, [_Handle]),
 ]
@@ -129,6 +132,8 @@ class Library:
                 setattr(self, name, self._function(dll, name, result, arguments))
         # To be called where nobody waits for it, on a lock that is given back already.
         self.lock_forget = self._function(quick, "lock_free", None, [_Handle])
+        # A release with what `with` passes behind its arguments, which C does not look at: see _leaving.py.
+        self.leave = self._function(ctypes.CDLL(path), "release", c_int32, [_Handle, _Out, *[ctypes.py_object] * 4])
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise AttributeError(name)
