@@ -110,7 +110,7 @@ async def test_bad_input(factory: aio.RedLockFactory, nodes: Nodes, name: str) -
     with pytest.raises(InvalidArgumentError):
         await factory.acquire(name, ttl=0, timeout=0)
     with pytest.raises(TypeError):
-        await factory.acquire(17, ttl=1_000, timeout=0)  # type: ignore[arg-type]
+        await factory.acquire(object(), ttl=1_000, timeout=0)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError):
         await factory.is_locked("x" * 513)
     with pytest.raises(ReleasedError):

@@ -17,14 +17,15 @@ RESOURCES = [
     ("é" * 257, InvalidArgumentError, "514 bytes"),
     ("a\0b", InvalidArgumentError, "NUL"),
     ("\ud800", InvalidArgumentError, "UTF-8"),
-    (b"\xff", InvalidArgumentError, "UTF-8"),
+    (b"\xff\xfe", InvalidArgumentError, "UTF-8"),
     ([], InvalidArgumentError, "empty"),
     (["a", "a"], InvalidArgumentError, "twice"),
     (["a", ""], InvalidArgumentError, "empty"),
     ([str(i) for i in range(129)], InvalidArgumentError, "128"),
     (None, TypeError, "NoneType"),
-    (17, TypeError, "int"),
-    (["a", 17], TypeError, "int"),
+    (True, TypeError, "bool"),
+    (["a", None], TypeError, "NoneType"),
+    (object(), TypeError, "object"),
     ({"a"}, TypeError, "set"),
 ]
 
@@ -33,15 +34,29 @@ RESOURCES = [
 def test_resources(factory: RedLockFactory, resource: Any, kind: type[Exception], says: str) -> None:
     with pytest.raises(kind, match=says):
         factory.acquire(resource, ttl=1_000, timeout=0)
-    with pytest.raises(kind, match=says):
-        factory.create_lock(resource).acquire()
+    if says not in ("128", "twice"):
+        with pytest.raises(kind, match=says):
+            factory.create_lock(resource)
+
+
+@pytest.mark.parametrize(
+    ("resource", "key"),
+    [(42, "42"), (3.5, "3.5"), (-1, "-1"), (b"bytes", "bytes"), (bytearray(b"array"), "array"), (memoryview(b"view"), "view")],
+)
+def test_names_are_what_redis_py_makes_of_them(factory: RedLockFactory, nodes: Nodes, resource: Any, key: str) -> None:
+    with factory.create_lock(resource) as validity:
+        assert validity > 0
+        assert nodes.values(key) == [client.get(resource) for client in nodes.clients]
+        assert nodes.holders(key) >= nodes.quorum
+    with factory.acquire([resource, f"{key}:2"], ttl=10_000, timeout=30):
+        assert nodes.holders(key) >= nodes.quorum
 
 
 TTLS = [
     (0, InvalidArgumentError),
     (-1, InvalidArgumentError),
     (2**64, InvalidArgumentError),
-    (120_001, InvalidArgumentError),
+    (31 * 86_400_000, InvalidArgumentError),
     (float("nan"), InvalidArgumentError),
     (float("inf"), InvalidArgumentError),
     (0.5, InvalidArgumentError),
@@ -54,11 +69,13 @@ TTLS = [
 
 
 @pytest.mark.parametrize(("ttl", "kind"), TTLS)
-def test_ttls(factory: RedLockFactory, name: str, ttl: Any, kind: type[Exception]) -> None:
+def test_ttls(factory: RedLockFactory, nodes: Nodes, name: str, ttl: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=r"(?i:ttl)"):
         factory.acquire(name, ttl=ttl, timeout=0)
     with pytest.raises(kind, match=r"(?i:ttl)"):
-        factory.create_lock(name, ttl=ttl).acquire()
+        factory.create_lock(name, ttl=ttl)
+    with pytest.raises(kind, match=r"(?i:ttl)"):
+        RedLock(name, nodes.details, ttl=ttl)
     assert not factory.is_locked(name)
 
 
@@ -137,8 +154,35 @@ def test_a_factory_and_details_contradict_each_other(factory: RedLockFactory, no
         RedLock("any", nodes.details, factory=factory)
 
 
-def test_invalid_arguments_are_value_errors_of_this_package() -> None:
+def test_an_invalid_argument_is_not_mistaken_for_a_lock_of_another(factory: RedLockFactory, name: str) -> None:
+    """A program that takes each `RedLockError` for "not locked" would never work, and never say so."""
     assert issubclass(InvalidArgumentError, ValueError)
-    assert issubclass(InvalidArgumentError, RedLockError)
+    assert not issubclass(InvalidArgumentError, RedLockError)
+
+    def is_free() -> bool:
+        lock = factory.create_lock(name)
+        lock.ttl = 0
+        try:
+            return lock.acquire()
+        except RedLockError:
+            return False
+
+    with pytest.raises(ValueError, match="ttl"):
+        is_free()
+
+
+def test_a_ttl_above_the_option_is_refused_when_the_object_is_made(nodes: Nodes) -> None:
+    with pytest.raises(InvalidArgumentError, match="max_ttl_ms"):
+        RedLock("any", nodes.details, ttl=120_001, options={"restart_guard": "strict"})
+
+
+@pytest.mark.parametrize("ttl", [1, 2, 3, 4, 5, 8])
+def test_success_always_has_a_validity(factory: RedLockFactory, name: str, ttl: int) -> None:
+    for _ in range(20):
+        acquired, validity = factory.create_lock(name, ttl=ttl, retry_times=0).acquire_with_validity()
+        assert acquired == (validity > 0)
+
+
+def test_invalid_arguments_travel_between_processes() -> None:
     error = pickle.loads(pickle.dumps(InvalidArgumentError("why")))
     assert (type(error), str(error), error.status) == (InvalidArgumentError, "why", 6)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import ssl
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Iterator
@@ -13,7 +15,8 @@ import redis
 import redis.asyncio
 from helpers import PATIENCE, Nodes, Server, free_port
 
-from redlock import InvalidArgumentError, Node, NoQuorumError, RedLock, RedLockFactory
+from redlock import InvalidArgumentError, Node, NoQuorumError, RedLock, RedLockFactory, aio
+from libredlock import _nodes
 from libredlock._nodes import parse
 
 #: Other programs use the machine too.
@@ -33,7 +36,19 @@ WAYS: list[tuple[Any, str]] = [
     ({"unix_socket_path": "/tmp/a b"}, "unix:///tmp/a%20b?db=0"),
     ({"unix_socket_path": "/s", "db": 2, "username": "u", "password": "p&"}, "unix:///s?db=2&user=u&pass=p%26"),
     ({"host": "h", "decode_responses": True, "encoding": "latin-1", "max_connections": 9}, "redis://h:6379/0"),
-    ({"host": "h", "retry_on_timeout": False, "health_check_interval": 0}, "redis://h:6379/0"),
+    (
+        {"host": "h", "retry_on_timeout": True, "health_check_interval": 30, "socket_keepalive": True, "client_name": "x"},
+        "redis://h:6379/0",
+    ),
+    (
+        {"url": "redis://h:1/2?retry_on_timeout=1&health_check_interval=30&socket_keepalive=true&client_name=x@y"},
+        "redis://h:1/2",
+    ),
+    ({"host": "h", "retry": object(), "retry_on_error": [ValueError], "max_connections": 4}, "redis://h:6379/0"),
+    ({"host": "h", "ssl": False, "ssl_cert_reqs": "none", "ssl_ca_path": "/certificates"}, "redis://h:6379/0"),
+    ({"host": "h", "ssl": True, "ssl_min_version": ssl.TLSVersion.TLSv1_2}, "rediss://h:6379/0"),
+    ({"host": "h", "ssl": True, "ssl_cert_reqs": "optional"}, "rediss://h:6379/0"),
+    ({"url": "redis://:a@b@h:1"}, "redis://:a@b@h:1"),
     ({"url": "redis://u:p@h:7000/3"}, "redis://u:p@h:7000/3"),
     ({"url": "redis://h/3", "db": 1}, "redis://h:6379/3"),
     ({"url": "redis://h", "db": 1, "password": "p"}, "redis://:p@h:6379/1"),
@@ -85,6 +100,8 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     ({"hots": "h"}, TypeError, "hots"),
     ({"host": 17}, TypeError, "host"),
     ({"host": "h/evil"}, ValueError, "host"),
+    ({"ssl": True, "ssl_cert_reqs": "sometimes"}, ValueError, "ssl_cert_reqs"),
+    ({"ssl": True, "ssl_min_version": ssl.TLSVersion.TLSv1_3}, ValueError, "ssl_min_version"),
     ({"host": ""}, ValueError, "host"),
     ({"port": "many"}, ValueError, "port"),
     ({"port": 0}, ValueError, "port"),
@@ -94,13 +111,8 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     ({"username": "u"}, ValueError, "password"),
     ({"password": b"\xff"}, ValueError, "UTF-8"),
     ({"password": "a\0"}, ValueError, "NUL"),
-    ({"ssl": True, "ssl_cert_reqs": "none"}, ValueError, "ssl_cert_reqs"),
-    ({"ssl": True, "ssl_check_hostname": False}, ValueError, "ssl_check_hostname"),
     ({"ssl": True, "ssl_ca_data": "..."}, ValueError, "ssl_ca_data"),
-    ({"client_name": "me"}, ValueError, "client_name"),
-    ({"retry_on_timeout": True}, ValueError, "retry_on_timeout"),
-    ({"health_check_interval": 30}, ValueError, "health_check_interval"),
-    ({"socket_keepalive": True}, ValueError, "socket_keepalive"),
+    ({"credential_provider": object()}, ValueError, "credential_provider"),
     ({"socket_timeout": 0}, ValueError, "socket_timeout"),
     ({"socket_timeout": "1"}, TypeError, "socket_timeout"),
     ({"protocol": 4}, ValueError, "protocol"),
@@ -187,7 +199,19 @@ def test_nodes_are_shown_without_passwords() -> None:
     assert (node.address, repr(node)) == ("redis://h:6379/0", "Node('redis://h:6379/0')")
 
 
-SECRETS = ["redis://:secret@h:port", "redis://:sec?ret@h:port", "redis://me:secret@h?no_such=1", "unix://:secret@/s?x=1"]
+SECRETS = [
+    "redis://:secret@h:port",
+    "redis://:sec?ret@h:port",
+    "redis://me:secret@h?no_such=1",
+    "unix://:secret@/s?x=1",
+    "redis://:sec#a/b@cret@h:1",
+    "redis://:sec/ret@h:1",
+    "redis://me:1/sec@h",
+    "redis://me:1#sec@h",
+    "redis://me:1?sec@h",
+    "redis://me:1?sec=1&ret@h",
+    "rediss://:p#sec@cret@h:1/sec",
+]
 
 
 @pytest.mark.parametrize("url", SECRETS)
@@ -195,6 +219,74 @@ def test_errors_show_no_passwords(url: str) -> None:
     with pytest.raises((TypeError, ValueError)) as failure:
         RedLockFactory([{"url": url}])
     assert "sec" not in str(failure.value)
+    assert "cret" not in str(failure.value)
+
+
+VERIFY: list[tuple[dict[str, Any], str]] = [
+    ({"ssl_cert_reqs": "none"}, "none"),
+    ({"ssl_cert_reqs": ssl.CERT_NONE}, "none"),
+    ({"ssl_cert_reqs": None}, "none"),
+    ({"ssl_check_hostname": False}, "ca"),
+    ({"ssl_cert_reqs": "none", "ssl_check_hostname": False}, "none"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "verify"), VERIFY)
+@pytest.mark.parametrize("known", [True, False])
+def test_how_much_of_a_certificate_is_verified(
+    arguments: dict[str, Any], verify: str, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Honoured with a C library that has the option ``tls_verify``, and refused, not ignored, with another."""
+    monkeypatch.setattr(_nodes, "_option_names", lambda: ["tls_verify"] if known else [])
+    details: list[Any] = [{"host": "h", "ssl": True, **arguments}, {"url": "rediss://h", **arguments}]
+    if not any(value is None for value in arguments.values()):
+        details.append(redis.Redis(host="h", ssl=True, **arguments))
+    for detail in details:
+        if known:
+            assert parse([detail]).options == {"tls_verify": verify}
+        else:
+            with pytest.raises(ValueError, match="ssl_c"):
+                parse([detail])
+
+
+def test_a_client_without_a_real_server_is_refused() -> None:
+    fakeredis = pytest.importorskip("fakeredis")
+    for client in (fakeredis.FakeRedis(), fakeredis.FakeAsyncRedis(), fakeredis.FakeStrictRedis(host="127.0.0.1")):
+        with pytest.raises(InvalidArgumentError, match="fakeredis"):
+            RedLockFactory([client])
+
+
+def test_nodes_answer_redis_py_s_methods(nodes: Nodes, name: str) -> None:
+    """As the nodes of the old package do, and its tests use."""
+    lock = RedLock(name, nodes.details)
+    assert lock.acquire()
+    assert [node.get(lock.resource) for node in lock.redis_nodes].count(lock.lock_key.encode()) >= nodes.quorum  # type: ignore[union-attr]
+    assert sum(node.delete(lock.resource) for node in lock.redis_nodes) >= nodes.quorum
+    assert not lock.locked()
+    first = RedLockFactory(nodes.urls[:1]).redis_nodes[0]
+    assert first.ping()
+    assert first.connection_pool is first.connection_pool
+    with pytest.raises(AttributeError, match="no_such_method"):
+        _ = first.no_such_method
+
+
+def test_nodes_of_asyncio_answer_with_coroutines(nodes: Nodes, name: str) -> None:
+    async def main() -> None:
+        async with aio.RedLockFactory(nodes.details) as factory, factory.create_lock(name) as validity:
+            assert validity > 0
+            node = factory.redis_nodes[0]
+            assert await node.ping()
+            await node.aclose()
+
+    asyncio.run(main())
+
+
+def test_nodes_without_redis_py(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    node = RedLock("any", [{"host": "h"}]).redis_nodes[0]
+    assert repr(node) == "Node('redis://h:6379/0')"
+    with pytest.raises(AttributeError, match="redis-py is installed"):
+        node.get("any")
 
 
 # ---- servers with passwords, sockets and TLS ----

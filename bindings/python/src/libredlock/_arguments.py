@@ -10,8 +10,9 @@ from typing import Any, Mapping, Sequence, Union
 
 from .errors import InvalidArgumentError
 
-#: What is locked: a name, or several that are locked together.
-Resource = Union[str, bytes, Sequence[Union[str, bytes]]]
+#: What is locked: a name, or several that are locked together. Numbers are names as redis-py writes them.
+Name = Union[str, bytes, bytearray, memoryview, int, float]
+Resource = Union[Name, Sequence[Name]]
 #: A number of milliseconds, or a duration.
 Milliseconds = Union[int, float, timedelta]
 #: Settings of a factory by their names.
@@ -41,16 +42,35 @@ def encode(text: str | bytes, what: str) -> bytes:
     return encoded
 
 
+_NAMES = (str, bytes, bytearray, memoryview, int, float)
+
+
 def names_of(resource: Resource) -> tuple[bytes, ...]:
     """The names of what is to be locked."""
-    if isinstance(resource, (str, bytes)):
-        return (encode(resource, "the resource's name"),)
+    if isinstance(resource, _NAMES):
+        return (_name(resource, "the resource's name"),)
     if not isinstance(resource, Sequence):
         raise TypeError(f"resource must be a str or a sequence of them, not {type(resource).__name__}")
     if not resource:
         raise InvalidArgumentError("resource is an empty sequence")
     names: Sequence[Any] = resource
-    return tuple(encode(name, "a resource's name") for name in names)
+    return tuple(_name(name, "a resource's name") for name in names)
+
+
+def _name(name: Any, what: str) -> bytes:
+    """The bytes that redis-py makes of a key."""
+    if isinstance(name, bool):
+        raise TypeError(f"{what} must be str, not bool")
+    if isinstance(name, (int, float)):
+        name = repr(name)
+    elif isinstance(name, (bytearray, memoryview)):
+        name = bytes(name)
+    encoded = encode(name, what)
+    try:
+        encoded.decode()
+    except UnicodeDecodeError:
+        raise InvalidArgumentError(f"{what} is not UTF-8, which the C library needs") from None
+    return encoded
 
 
 def milliseconds_of(value: Milliseconds, what: str) -> int:

@@ -6,12 +6,15 @@ it was told to do is worse than none.
 
 from __future__ import annotations
 
+import importlib
 import os
 import ssl
+import threading
 from typing import Any, Iterable, Mapping, NamedTuple, Union
 from urllib.parse import quote
 
 from . import _urls
+from ._library import library
 from .errors import InvalidArgumentError
 
 #: One node: redis-py's arguments, a dict with ``url``, a URL, or a redis-py client.
@@ -21,15 +24,42 @@ DEFAULT_URL = "redis://127.0.0.1:6379/0"
 
 
 class Node:
-    """One Redis master of a factory, as it was described. It is no connection: the C library keeps those."""
+    """One Redis master of a factory, as it was described.
 
-    __slots__ = ("address",)
+    It answers redis-py's methods, such as ``node.get(lock.resource)``, by a client that is made when it is first asked for
+    one, if redis-py is installed. The locks do not use that client: the C library has connections of its own.
+    """
+
+    __slots__ = ("_client", "_clients", "_detail", "_making", "address")
 
     #: The node's URL without user and password.
     address: str
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, detail: ConnectionDetail, clients: str = "redis") -> None:
         self.address = _urls.without_credentials(url)
+        # A copy, since the dict is the caller's.
+        self._detail = dict(detail) if isinstance(detail, Mapping) else {"url": detail}
+        self._clients, self._client, self._making = clients, None, threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._made(), name)
+
+    def _made(self) -> Any:
+        with self._making:
+            if self._client is None:
+                self._client = self._make()
+            return self._client
+
+    def _make(self) -> Any:
+        try:
+            module = importlib.import_module(self._clients)
+        except ImportError:
+            raise AttributeError("a node answers redis-py's methods only where redis-py is installed") from None
+        arguments = {**self._detail}
+        url = arguments.pop("url", None)
+        return module.Redis(**arguments) if url is None else module.Redis.from_url(_text("url", url), **arguments)
 
     def __repr__(self) -> str:
         return f"Node({self.address!r})"
@@ -45,7 +75,7 @@ class Parsed(NamedTuple):
 
 
 def parse(details: Iterable[ConnectionDetail] | None, clients: str = "redis") -> Parsed:
-    """Read connection details; None stands for the one node on this machine."""
+    """Read connection details; None stands for the one node on this machine. `clients` is redis-py's module for `Node`."""
     if details is None:
         details = [DEFAULT_URL]
     if isinstance(details, (str, bytes, Mapping)) or not isinstance(details, Iterable):
@@ -60,7 +90,7 @@ def parse(details: Iterable[ConnectionDetail] | None, clients: str = "redis") ->
         except (TypeError, ValueError) as error:
             raise type(error)(f"connection_details[{index}]: {error}") from None
         urls.append(url)
-        nodes.append(detail if _is_client(detail) else Node(url))
+        nodes.append(detail if _is_client(detail) else Node(url, detail, clients))
     if not urls:
         raise InvalidArgumentError("connection_details is empty: name at least one node, or give None for the default")
     return Parsed(tuple(urls), options, nodes)
@@ -73,10 +103,14 @@ def _read(detail: ConnectionDetail) -> tuple[str, dict[str, str]]:
     arguments = {"url": detail} if isinstance(detail, str) else detail
     if not isinstance(arguments, Mapping):
         raise TypeError(f"must be a dict of redis-py's arguments, a URL or a redis-py client, not {type(detail).__name__}")
+    # None stands for an argument that is not given; but redis-py takes this one for "none".
     others = {name: value for name, value in arguments.items() if name != "url" and value is not None}
+    if "ssl_cert_reqs" in arguments and arguments["ssl_cert_reqs"] is None:
+        others["ssl_cert_reqs"] = ssl.CERT_NONE
     if arguments.get("url") is None:
         return _from_arguments(others)
     url = _text("url", arguments["url"])
+    _urls.check_authority(url)
     if not others and _urls.is_plain(url):
         return url, {}
     # What a URL says comes before what stands beside it, as with redis-py.
@@ -93,45 +127,69 @@ def _merge(options: dict[str, str], wanted: dict[str, str]) -> None:
 
 # ---- arguments ----
 
-# Arguments that concern what commands answer, or how redis-py keeps its connections: nothing is left to honour.
+# Arguments that concern what commands answer, or how redis-py keeps its connections and tries again: nothing is left to honour,
+# since the C library keeps its connections alive and replaces them by itself.
 _NO_EFFECT = frozenset(
     (
         "auto_close_connection_pool",
+        "cache",
+        "cache_config",
         "charset",
+        "client_name",
         "decode_responses",
+        "driver_info",
         "encoding",
         "encoding_errors",
         "errors",
+        "event_dispatcher",
+        "health_check_interval",
+        "legacy_responses",
+        "lib_name",
+        "lib_version",
+        "maint_notifications_config",
         "max_connections",
+        "oss_cluster_maint_notifications_handler",
+        "retry",
+        "retry_on_error",
+        "retry_on_timeout",
         "single_connection_client",
+        "socket_keepalive",
+        "socket_keepalive_options",
         "socket_read_size",
+        "timeout",
     )
 )
 
-# Arguments that the C library has no like of, with the one value that asks for nothing.
+# Arguments that the C library has no like of, with the values that ask for nothing.
 _ONLY: dict[str, tuple[Any, ...]] = {
-    "ssl_check_hostname": (True,),
-    "ssl_cert_reqs": ("required", ssl.CERT_REQUIRED),
-    "retry_on_timeout": (False,),
-    "retry_on_error": ([], ()),
-    "health_check_interval": (0,),
-    "socket_keepalive": (False,),
-    "socket_keepalive_options": ({},),
-    "ssl_validate_ocsp": (False,),
-    "ssl_validate_ocsp_stapled": (False,),
-    "client_name": (),
-    "credential_provider": (),
     "connection_pool": (),
-    "retry": (),
+    "credential_provider": (),
     "redis_connect_func": (),
     "ssl_ca_data": (),
     "ssl_ca_path": (),
-    "ssl_password": (),
     "ssl_ciphers": (),
-    "ssl_min_version": (),
-    "lib_name": (),
-    "lib_version": (),
+    "ssl_exclude_verify_flags": ([], ()),
+    "ssl_include_verify_flags": ([], ()),
+    # The C library speaks no older version.
+    "ssl_min_version": (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.MINIMUM_SUPPORTED),
+    "ssl_ocsp_context": (),
+    "ssl_ocsp_expected_cert": (),
+    "ssl_password": (),
+    "ssl_validate_ocsp": (False,),
+    "ssl_validate_ocsp_stapled": (False,),
 }
+
+# How much of a server's certificate is verified.
+_CERTIFICATES: dict[Any, str] = {
+    "required": "full",
+    ssl.CERT_REQUIRED: "full",
+    # For a client, the ssl module's CERT_OPTIONAL is CERT_REQUIRED.
+    "optional": "full",
+    ssl.CERT_OPTIONAL: "full",
+    "none": "none",
+    ssl.CERT_NONE: "none",
+}
+_VERIFY = frozenset(("ssl_cert_reqs", "ssl_check_hostname"))
 
 # Arguments that are options of the whole factory here.
 _LONGEST_TIMEOUT = 86400
@@ -145,11 +203,17 @@ def _from_arguments(arguments: dict[str, Any]) -> tuple[str, dict[str, str]]:
     """The URL and the options that redis-py's arguments come to."""
     place: dict[str, Any] = {}
     options: dict[str, str] = {}
+    is_tls = _flag("ssl", arguments.get("ssl") or False)
+    if is_tls:
+        options.update(_verify(arguments))
     for name, value in arguments.items():
-        if value is None or name in _NO_EFFECT:
+        if value is None or name in _NO_EFFECT or name in _VERIFY:
             continue
         if name in _PLACE:
             place[name] = value
+        elif not is_tls and name.startswith("ssl_") and (name in _ONLY or name in _TLS_FILES):
+            # As with redis-py: how to speak TLS does not matter to who does not.
+            continue
         elif name in _TIMEOUTS:
             options[_TIMEOUTS[name]] = _timeout(name, value)
         elif name in _TLS_FILES:
@@ -157,6 +221,31 @@ def _from_arguments(arguments: dict[str, Any]) -> tuple[str, dict[str, str]]:
         else:
             _refuse(name, value)
     return _url(place), options
+
+
+def _verify(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """The option ``tls_verify``, if its default is not what is asked for."""
+    wanted = arguments.get("ssl_cert_reqs")
+    try:
+        verify = "full" if wanted is None else _CERTIFICATES[wanted]
+    except (KeyError, TypeError):
+        raise InvalidArgumentError("ssl_cert_reqs must be 'required', 'optional' or 'none', or one of ssl.CERT_...") from None
+    check_hostname = arguments.get("ssl_check_hostname")
+    if check_hostname is not None and not _flag("ssl_check_hostname", check_hostname) and verify == "full":
+        verify = "ca"
+    if verify == "full":
+        return {}
+    if "tls_verify" not in _option_names():
+        argument = "ssl_cert_reqs" if verify == "none" else "ssl_check_hostname"
+        raise InvalidArgumentError(
+            f"{argument}: this C library always verifies a server's certificate and its name. Give the server's certificate, or "
+            "that of its authority, in ssl_ca_certs"
+        )
+    return {"tls_verify": verify}
+
+
+def _option_names() -> list[str]:
+    return [library.option_name(i).decode() for i in range(library.option_count())]
 
 
 def _refuse(name: Any, value: Any) -> None:
@@ -204,7 +293,8 @@ def _credentials(place: Mapping[str, Any]) -> str:
 def _host(host: str) -> str:
     """What would end the host early, or begin another part of the URL, is none."""
     if not host or any(character in "/?#@%\\" or character.isspace() for character in host):
-        raise InvalidArgumentError(f"the host {host!r} is malformed")
+        # It is not shown, here and below: in a malformed URL it may be a part of the password.
+        raise InvalidArgumentError("the host is malformed")
     return host
 
 
@@ -247,7 +337,7 @@ def _number(name: str, value: Any, least: int) -> int:
     try:
         number = int(value)
     except ValueError:
-        raise InvalidArgumentError(f"{name} is {value!r}: it must be a number") from None
+        raise InvalidArgumentError(f"{name} must be a number") from None
     if number < least:
         raise InvalidArgumentError(f"{name} is {number}: it must be at least {least}")
     return number
@@ -270,6 +360,7 @@ def _is_client(detail: Any) -> bool:
 def _arguments_of_client(client: Any) -> dict[str, Any]:
     """Where a client connects to, and as whom. How it handles its own connections is its own affair."""
     pool = client.connection_pool
+    _check_connections(getattr(pool, "connection_class", None))
     settings = getattr(pool, "connection_kwargs", None)
     connection = [kind.__name__ for kind in getattr(pool, "connection_class", type(None)).__mro__]
     if not isinstance(settings, Mapping) or any("Sentinel" in name for name in connection):
@@ -281,7 +372,30 @@ def _arguments_of_client(client: Any) -> dict[str, Any]:
         return {**wanted, "unix_socket_path": settings.get("path")}
     wanted.update(host=settings.get("host"), port=settings.get("port"))
     if "SSLConnection" in connection:
-        # Its default is not to look at the name in the certificate. We do, which is safer and fails loudly.
-        names = ["ssl_cert_reqs", *_TLS_FILES]
-        wanted.update({name: settings.get(name) for name in names}, ssl=True)
+        wanted.update({name: settings.get(name) for name in _TLS_FILES}, ssl=True)
+        if "ssl_cert_reqs" in settings:
+            wanted["ssl_cert_reqs"] = ssl.CERT_NONE if settings["ssl_cert_reqs"] is None else settings["ssl_cert_reqs"]
+        if _checks_hostnames_by_default():
+            wanted["ssl_check_hostname"] = settings.get("ssl_check_hostname")
     return wanted
+
+
+def _checks_hostnames_by_default() -> bool:
+    """Before version 6, redis-py did not, so that nothing can be told from a client of that kind: its name is verified."""
+    version = str(getattr(importlib.import_module("redis"), "__version__", "0"))
+    return int(version.partition(".")[0]) >= 6
+
+
+# How connections meet their server.
+_METHODS = ("connect", "_connect", "send_packed_command", "read_response")
+
+
+def _check_connections(connection: Any) -> None:
+    """A client whose connections are no connections, as fakeredis has them, would have another server locked than it uses."""
+    for name in _METHODS:
+        module = getattr(getattr(connection, name, None), "__module__", None)
+        if module is not None and module.partition(".")[0] not in ("redis", "valkey"):
+            raise InvalidArgumentError(
+                f"this client's connections are those of {module.partition('.')[0]}, not redis-py's own, so that it may use no "
+                "real server. Name the server by its host and port"
+            )

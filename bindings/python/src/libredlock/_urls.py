@@ -5,6 +5,7 @@ Messages never repeat a URL: nobody knows where in a malformed one the password 
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Mapping
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -25,13 +26,30 @@ def without_credentials(url: str) -> str:
     return scheme + separator + rest.rpartition("@")[2]
 
 
+_ESCAPES = "in a user or password, '/' is %2F, '?' %3F, '#' %23, '@' %40, ':' %3A"
+
+
+def check_authority(url: str) -> None:
+    """Refuse a URL whose password looks like the end of its host, before anything is made of its parts."""
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() in _UNIX:
+        return
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    behind = rest[len(authority) :]
+    if "@" not in behind:
+        return
+    host = authority.rpartition("@")[2]
+    if "@" in behind.partition("?")[0] or "#" in behind or not re.fullmatch(r"([^:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?", host):
+        raise InvalidArgumentError(f"the URL is malformed: percent-encode the password; {_ESCAPES}")
+
+
 def arguments_of(url: str) -> dict[str, Any]:
     """The arguments that a URL stands for."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise InvalidArgumentError("the URL is malformed; in a password, '/' is %2F, '?' %3F, '#' %23, '@' %40") from None
+        raise InvalidArgumentError(f"the URL is malformed; {_ESCAPES}") from None
     arguments = _parameters(parts.query)
     for name, text in (("username", parts.username), ("password", parts.password)):
         if text:
@@ -69,6 +87,8 @@ _TYPES: Mapping[str, Callable[[str], Any]] = {
     "retry_on_timeout": _boolean,
     "ssl_check_hostname": _boolean,
     "health_check_interval": int,
+    "legacy_responses": _boolean,
+    "ssl_min_version": int,
 }
 _LONG_NAMES = {"user": "username", "pass": "password"}
 
@@ -80,4 +100,6 @@ def _parameters(query: str) -> dict[str, Any]:
             arguments[_LONG_NAMES.get(name, name)] = _TYPES.get(name, str)(text)
         except ValueError:
             raise InvalidArgumentError(f"the URL's parameter {name} is malformed") from None
+    if "@" in query and not all(name.isidentifier() for name in arguments):
+        raise InvalidArgumentError(f"the URL's parameters are malformed; {_ESCAPES}")
     return arguments
