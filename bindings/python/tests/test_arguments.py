@@ -41,7 +41,14 @@ def test_resources(factory: RedLockFactory, resource: Any, kind: type[Exception]
 
 @pytest.mark.parametrize(
     ("resource", "key"),
-    [(42, "42"), (3.5, "3.5"), (-1, "-1"), (b"bytes", "bytes"), (bytearray(b"array"), "array"), (memoryview(b"view"), "view")],
+    [
+        (42, "42"),
+        (3.5, "3.5"),
+        (-1, "-1"),
+        (b"bytes", "bytes"),
+        (bytearray(b"array"), "array"),
+        (memoryview(b"view"), "view"),
+    ],
 )
 def test_names_are_what_redis_py_makes_of_them(factory: RedLockFactory, nodes: Nodes, resource: Any, key: str) -> None:
     with factory.create_lock(resource) as validity:

@@ -10,8 +10,8 @@ import pytest
 from helpers import Nodes, run_python, wait_until
 
 import redlock.lock
-from redlock import RedLock, RedLockError, RedLockFactory, ReleasedError
 from libredlock._connections import Connections
+from redlock import RedLock, RedLockError, RedLockFactory, ReleasedError
 
 
 def test_the_module_has_the_constants() -> None:

@@ -15,9 +15,9 @@ import redis
 import redis.asyncio
 from helpers import PATIENCE, Nodes, Server, free_port
 
-from redlock import InvalidArgumentError, Node, NoQuorumError, RedLock, RedLockFactory, aio
 from libredlock import _nodes
 from libredlock._nodes import parse
+from redlock import InvalidArgumentError, Node, NoQuorumError, RedLock, RedLockFactory, aio
 
 #: Other programs use the machine too.
 PATIENT = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}

@@ -7,8 +7,8 @@ from unittest import mock
 import pytest
 from helpers import Nodes, wait_until
 
-from redlock import ExpiredError, RedLock, RedLockError, ReentrantRedLock
 from libredlock._connections import Connections
+from redlock import ExpiredError, RedLock, RedLockError, ReentrantRedLock
 
 
 def test_it_is_released_as_often_as_it_was_acquired(nodes: Nodes, name: str) -> None:

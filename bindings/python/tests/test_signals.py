@@ -11,8 +11,8 @@ from typing import Any, Callable
 import pytest
 from helpers import Nodes, wait_until
 
-from redlock import RedLock, RedLockFactory
 from libredlock._connections import Connections
+from redlock import RedLock, RedLockFactory
 
 
 @pytest.fixture

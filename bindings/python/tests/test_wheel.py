@@ -66,7 +66,13 @@ def test_a_wheel_around_a_given_library(tmp_path: Path, nodes: Nodes, name: str)
     wheel = build(tmp_path, REDLOCK_LIBRARY=loaded_library())
     assert wheel.name.startswith(f"redlock-{redlock.__version__}-py3-none-")
     contents = zipfile.ZipFile(wheel).namelist()
-    assert {"redlock/libredlock.so.0", "redlock/py.typed", "redlock/aio.py"} <= set(contents)
+    assert {
+        "libredlock/libredlock.so.0",
+        "libredlock/py.typed",
+        "libredlock/aio.py",
+        "redlock/py.typed",
+        "redlock/aio.py",
+    } <= set(contents)
     check(wheel, tmp_path, nodes, name)
 
 

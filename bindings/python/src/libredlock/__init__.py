@@ -9,7 +9,12 @@
 `RedLockFactory.acquire` gives a `HeldLock` and raises what went wrong; `libredlock.aio` has the same for asyncio.
 """
 
-from . import aio, errors, factory, held, lock, options
+from . import aio as aio
+from . import errors as errors
+from . import factory as factory
+from . import held as held
+from . import lock as lock
+from . import options as options
 from ._arguments import Milliseconds, Options, Resource
 from ._library import library as _loaded
 from ._nodes import ConnectionDetail, Node

@@ -182,8 +182,8 @@ class _Shared:
     def get(self, urls: tuple[str, ...], settings: Settings) -> Connections:
         key = (urls, tuple(sorted(settings.items())))
         if self._pid != os.getpid():
-            # A thread that held the mutex is not in the child to give it back. Python's hooks for forks would not tell of all:
-            # uWSGI forks without them.
+            # A thread that held the mutex is not in the child to give it back. Python's hooks for forks would not tell of
+            # all: uWSGI forks without them.
             self._mutex, self._pid = Mutex(), os.getpid()
         with self._mutex:
             if key not in self._connections:

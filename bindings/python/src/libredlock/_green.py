@@ -1,8 +1,8 @@
 """Waiting as gevent and eventlet have it: through their hub, so that other greenlets run meanwhile.
 
-Used in a process that one of them has monkey-patched; there, a call that blocks in C would stop every greenlet of the thread.
-Each hub has one completion queue for operations, and one for the losses of locks that are kept alive, however many greenlets
-wait.
+Used in a process that one of them has monkey-patched: there, a call that blocks in C would stop all greenlets of the
+thread. Each hub has one completion queue for operations, and one for the losses of locks that are kept alive, however many
+greenlets wait.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from typing import Any, Callable, Protocol
 
 from ._calls import OwnedEvent, Queue
 from ._library import library
-from .errors import ForkedError, Reported
+from .errors import ForkedError
 
 #: Begins an operation whose event goes to this queue, under this number.
 Submit = Callable[[Queue, int], None]
 
 
-class Ready(Protocol):
-    """What a greenlet sleeps on until it is called."""
+class Ready:
+    """What a greenlet sleeps on, by `wait`, until the hub calls it."""
 
-    def call(self) -> None:
-        """Let the greenlet run; in the hub."""
+    __slots__ = ("call", "wait")
 
-    def wait(self) -> None:
-        """Sleep; in the greenlet."""
+    def __init__(self, call: Callable[[], object], wait: Callable[[], object]) -> None:
+        self.call, self.wait = call, wait
 
 
 class Hub(Protocol):
@@ -67,7 +66,7 @@ class _Gevent:
 
     def ready(self) -> Ready:
         event = self._event()
-        return _Called(event.set, event.wait)
+        return Ready(event.set, event.wait)
 
     def spawn(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._gevent.spawn(function, *arguments)
@@ -92,7 +91,7 @@ class _Eventlet:
 
     def ready(self) -> Ready:
         event = self._eventlet.event.Event()
-        return _Called(event.send, event.wait)
+        return Ready(event.send, event.wait)
 
     def spawn(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._eventlet.spawn_n(function, *arguments)
@@ -101,22 +100,14 @@ class _Eventlet:
         self._eventlet.tpool.execute(function, *arguments)
 
 
-class _Called:
-    __slots__ = ("call", "wait")
-
-    def __init__(self, call: Callable[[], object], wait: Callable[[], object]) -> None:
-        self.call, self.wait = call, wait
-
-
 class _Waiter:
     """A greenlet that waits for an operation's event."""
 
-    __slots__ = ("event", "failure", "ready")
+    __slots__ = ("event", "ready")
 
-    def __init__(self, ready: Any) -> None:
-        self.ready: Any = ready
+    def __init__(self, ready: Ready) -> None:
+        self.ready = ready
         self.event: OwnedEvent | None = None
-        self.failure: Reported | None = None
 
 
 class Dispatcher:
@@ -144,7 +135,7 @@ class Dispatcher:
             self._abandon(number, waiter)
             raise
         if waiter.event is None:
-            raise waiter.failure or ForkedError("the operation belongs to the parent process")
+            raise ForkedError("the operation belongs to the parent process")
         error = waiter.event.take_error()
         if error is not None:
             raise error

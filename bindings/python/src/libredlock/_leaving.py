@@ -1,7 +1,7 @@
 """Leaving a ``with`` block by one call into C, before which no handler of a signal can run.
 
-Handlers run between the steps of Python code, also before the first step of an ``__exit__`` that is written in Python. Should
-one raise there, as that of Ctrl-C does, the lock would stay held for its TTL. So in the main thread, the only one where
+Handlers run between the steps of Python code, also before the first step of an ``__exit__`` that is written in Python. If
+one raised there, as that of Ctrl-C does, the lock would stay held for its TTL. So in the main thread, the only one where
 handlers run, a ``with`` statement gets for its exit a call that the interpreter makes without any step of Python code: the C
 library's release. What is left to do in Python comes after it.
 """

@@ -127,8 +127,8 @@ def _merge(options: dict[str, str], wanted: dict[str, str]) -> None:
 
 # ---- arguments ----
 
-# Arguments that concern what commands answer, or how redis-py keeps its connections and tries again: nothing is left to honour,
-# since the C library keeps its connections alive and replaces them by itself.
+# Arguments that concern what commands answer, or how redis-py keeps its connections and tries again. Nothing is left to
+# honour: the C library keeps its connections alive and replaces them by itself.
 _NO_EFFECT = frozenset(
     (
         "auto_close_connection_pool",
@@ -171,7 +171,12 @@ _ONLY: dict[str, tuple[Any, ...]] = {
     "ssl_exclude_verify_flags": ([], ()),
     "ssl_include_verify_flags": ([], ()),
     # The C library speaks no older version.
-    "ssl_min_version": (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.MINIMUM_SUPPORTED),
+    "ssl_min_version": (
+        ssl.TLSVersion.TLSv1,
+        ssl.TLSVersion.TLSv1_1,
+        ssl.TLSVersion.TLSv1_2,
+        ssl.TLSVersion.MINIMUM_SUPPORTED,
+    ),
     "ssl_ocsp_context": (),
     "ssl_ocsp_expected_cert": (),
     "ssl_password": (),
@@ -229,7 +234,9 @@ def _verify(arguments: Mapping[str, Any]) -> dict[str, str]:
     try:
         verify = "full" if wanted is None else _CERTIFICATES[wanted]
     except (KeyError, TypeError):
-        raise InvalidArgumentError("ssl_cert_reqs must be 'required', 'optional' or 'none', or one of ssl.CERT_...") from None
+        raise InvalidArgumentError(
+            "ssl_cert_reqs must be 'required', 'optional' or 'none', or one of ssl.CERT_..."
+        ) from None
     check_hostname = arguments.get("ssl_check_hostname")
     if check_hostname is not None and not _flag("ssl_check_hostname", check_hostname) and verify == "full":
         verify = "ca"
@@ -238,8 +245,8 @@ def _verify(arguments: Mapping[str, Any]) -> dict[str, str]:
     if "tls_verify" not in _option_names():
         argument = "ssl_cert_reqs" if verify == "none" else "ssl_check_hostname"
         raise InvalidArgumentError(
-            f"{argument}: this C library always verifies a server's certificate and its name. Give the server's certificate, or "
-            "that of its authority, in ssl_ca_certs"
+            f"{argument}: this C library always verifies a server's certificate and its name. Give the server's "
+            "certificate, or that of its authority, in ssl_ca_certs"
         )
     return {"tls_verify": verify}
 
@@ -383,7 +390,7 @@ def _arguments_of_client(client: Any) -> dict[str, Any]:
 def _checks_hostnames_by_default() -> bool:
     """Before version 6, redis-py did not, so that nothing can be told from a client of that kind: its name is verified."""
     version = str(getattr(importlib.import_module("redis"), "__version__", "0"))
-    return int(version.partition(".")[0]) >= 6
+    return int(version.partition(".")[0]) >= 6  # noqa: PLR2004
 
 
 # How connections meet their server.
@@ -391,11 +398,11 @@ _METHODS = ("connect", "_connect", "send_packed_command", "read_response")
 
 
 def _check_connections(connection: Any) -> None:
-    """A client whose connections are no connections, as fakeredis has them, would have another server locked than it uses."""
+    """A client of fakeredis and the like uses no server, so that one at the address it names would be locked for nothing."""
     for name in _METHODS:
         module = getattr(getattr(connection, name, None), "__module__", None)
         if module is not None and module.partition(".")[0] not in ("redis", "valkey"):
             raise InvalidArgumentError(
-                f"this client's connections are those of {module.partition('.')[0]}, not redis-py's own, so that it may use no "
-                "real server. Name the server by its host and port"
+                f"this client's connections are those of {module.partition('.')[0]}, not redis-py's own, so that it may "
+                "use no real server. Name the server by its host and port"
             )

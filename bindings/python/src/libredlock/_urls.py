@@ -39,7 +39,11 @@ def check_authority(url: str) -> None:
     if "@" not in behind:
         return
     host = authority.rpartition("@")[2]
-    if "@" in behind.partition("?")[0] or "#" in behind or not re.fullmatch(r"([^:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?", host):
+    if (
+        "@" in behind.partition("?")[0]
+        or "#" in behind
+        or not re.fullmatch(r"([^:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?", host)
+    ):
         raise InvalidArgumentError(f"the URL is malformed: percent-encode the password; {_ESCAPES}")
 
 

@@ -132,7 +132,9 @@ class BaseHeldLock:
         """A lock whose validity is over when it has been won is not won."""
         if self.validity == 0.0:
             library.lock_free(self._cell)
-            raise ExpiredError(f"the lock on {self.resource!r} was granted, but too late to be of use with a TTL of {self.ttl} ms")
+            raise ExpiredError(
+                f"the lock on {self.resource!r} was granted, but too late to be of use with a TTL of {self.ttl} ms"
+            )
 
     def _call(self, function: Callable[..., int], *arguments: Any) -> None:
         """Call a function whose first argument is the lock."""

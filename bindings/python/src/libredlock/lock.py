@@ -142,7 +142,7 @@ class RedLock(BaseLock[HeldLock]):
             self._exit = _Exit()
         return self._exit.handle, self._exit.error
 
-    def _left(self, status: int, error: type[BaseException] | None) -> None:
+    def _left(self, status: int, error: type[BaseException] | None) -> None:  # noqa: ARG002  # the error tells it
         leaving = self._exit
         if leaving is None or leaving.held is None or not leaving.releases:
             # Acquired in another thread, or never.
@@ -173,7 +173,6 @@ class RedLock(BaseLock[HeldLock]):
             except FAILED:
                 if not tries:
                     raise
-
 
 
 class ReentrantRedLock(RedLock):

@@ -11,7 +11,7 @@ Other packages on PyPI are imported as `redlock` too. Where one of them is insta
 import sys as _sys
 
 try:
-    import libredlock as _libredlock
+    import libredlock as _libredlock  # noqa: F401  # to tell what is missing
 except ModuleNotFoundError as _error:
     if _error.name != "libredlock":
         raise
@@ -44,16 +44,16 @@ from libredlock import (
     Resource,
     ResourceError,
     __version__,
-    aio,
-    errors,
-    factory,
-    held,
     library_path,
     library_version,
-    lock,
     option_table,
-    options,
 )
+from libredlock import aio as aio
+from libredlock import errors as errors
+from libredlock import factory as factory
+from libredlock import held as held
+from libredlock import lock as lock
+from libredlock import options as options
 
 #: The version under the name that the package before this one has for it.
 __VERSION__ = __version__
@@ -87,8 +87,8 @@ __all__ = [
     "option_table",
 ]
 
-# The modules are the same objects under both names, so that what is patched in one is patched in the other. The files lock.py
-# and aio.py beside this one are for type checkers, and for the error when another package has replaced this file.
+# The modules are the same objects under both names, so that what is patched in one is patched in the other. The files
+# lock.py and aio.py beside this one are for type checkers, and for the error when another package has replaced this file.
 for _name, _module in (
     ("aio", aio),
     ("errors", errors),
