@@ -1,57 +1,37 @@
-"""The README's examples: the first prints what it says there, and the others run."""
+"""The README's command for installing, and the demo. Its samples are run in drop_in, where their ports are free."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import re
+import os
+import shutil
 import subprocess
 import sys
-from typing import Any
+import venv
+from pathlib import Path
 
-from helpers import PATIENCE, PYTHON_FOLDER, REPOSITORY, Nodes
-
-README = (PYTHON_FOLDER / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+import pytest
+from helpers import REPOSITORY, Nodes, blocks
 
 
-def on(nodes: Nodes, code: str) -> str:
-    """The code, with the masters of this run for its own."""
-    ports = ", ".join(url.rpartition(":")[2] for url in nodes.urls)
-    code = code.replace("7001, 7002, 7003", ports)
-    # Other programs use the machine too.
-    return code.replace('"port": port', f'"port": port, "socket_timeout": {PATIENCE}')
-
-
-def run(code: str, **names: Any) -> str:
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        exec(code, names)
-    return output.getvalue()
-
-
-def test_the_first_example_prints_what_it_says(nodes: Nodes) -> None:
-    assert run(on(nodes, blocks("python")[0])) == blocks("text")[0]
-
-
-def test_the_second_runs(nodes: Nodes) -> None:
-    pieces, written = ["one", "two"], []
-    run(
-        blocks("python")[1],
-        masters=nodes.details,
-        work_is_left=lambda: pieces,
-        next_piece=pieces.pop,
-        write=lambda piece, fence: written.append((piece, fence > 0)),
+def test_its_command_installs_the_package(tmp_path: Path) -> None:
+    """Into a fresh environment, from this clone."""
+    if not shutil.which("cargo"):
+        pytest.skip("no Rust is here")
+    venv.create(tmp_path, with_pip=True)
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
+    clean["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{clean['PATH']}"
+    installed = subprocess.run(
+        ["bash", "-ec", blocks("sh")[0] + "cd /; python -m libredlock"],
+        cwd=REPOSITORY,
+        env=clean,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
-    assert written == [("two", True), ("one", True)]
-
-
-def test_that_for_asyncio_runs(nodes: Nodes) -> None:
-    assert len(blocks("python")) == 3
-    run(blocks("python")[2], masters=nodes.details)
+    assert installed.returncode == 0, installed.stdout
+    assert f"from {tmp_path}" in installed.stdout
+    assert "redlock is the same package" in installed.stdout
 
 
 def test_the_demo(nodes: Nodes) -> None:

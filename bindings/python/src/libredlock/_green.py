@@ -7,6 +7,7 @@ greenlets wait.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import sys
@@ -48,11 +49,8 @@ class Hub(Protocol):
 
 class _Gevent:
     def __init__(self) -> None:
-        import gevent
-        import gevent.event
-
-        self._gevent = gevent
-        self._event: Any = gevent.event.Event
+        self._gevent: Any = importlib.import_module("gevent")
+        self._event: Any = importlib.import_module("gevent.event").Event
 
     def watch(self, fd: int, call: Callable[[], None], idle: bool) -> Callable[[], None]:
         watcher = self._gevent.get_hub().loop.io(fd, 1, ref=not idle)
@@ -77,27 +75,25 @@ class _Gevent:
 
 class _Eventlet:
     def __init__(self) -> None:
-        import eventlet
-        import eventlet.event
-        import eventlet.hubs
-        import eventlet.tpool
-
-        self._eventlet: Any = eventlet
+        self._event: Any = importlib.import_module("eventlet.event").Event
+        self._hubs: Any = importlib.import_module("eventlet.hubs")
+        self._tpool: Any = importlib.import_module("eventlet.tpool")
+        self._eventlet: Any = importlib.import_module("eventlet")
 
     def watch(self, fd: int, call: Callable[[], None], idle: bool) -> Callable[[], None]:  # noqa: ARG002  # as all are
-        hub = self._eventlet.hubs.get_hub()
+        hub = self._hubs.get_hub()
         listener = hub.add(hub.READ, fd, lambda _: call(), hub.greenlet.throw, lambda: None)
         return lambda: hub.remove(listener)
 
     def ready(self) -> Ready:
-        event = self._eventlet.event.Event()
+        event = self._event()
         return Ready(event.send, event.wait)
 
     def spawn(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._eventlet.spawn_n(function, *arguments)
 
     def in_thread(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self._eventlet.tpool.execute(function, *arguments)
+        self._tpool.execute(function, *arguments)
 
 
 class _Waiter:
@@ -218,7 +214,7 @@ def hub_in_use() -> tuple[Any, Hub] | None:
         return _gevent._gevent.get_hub(), _gevent
     if _patched_by_eventlet():
         _eventlet = _eventlet or _Eventlet()
-        return _eventlet._eventlet.hubs.get_hub(), _eventlet
+        return _eventlet._hubs.get_hub(), _eventlet
     return None
 
 
