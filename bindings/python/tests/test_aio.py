@@ -104,6 +104,17 @@ async def test_held_locks(factory: aio.RedLockFactory, nodes: Nodes, name: str) 
 
 
 @asynchronous
+async def test_a_detached_lock_stays_until_its_ttl_ends(factory: aio.RedLockFactory, nodes: Nodes, name: str) -> None:
+    async with factory.acquire(name, ttl=60_000, timeout=0) as held:
+        held.detach()
+    with pytest.raises(ReleasedError):
+        await held.release()
+    with pytest.raises(ContendedError):
+        await factory.acquire(name, ttl=60_000, timeout=0)
+    nodes.delete(name)
+
+
+@asynchronous
 async def test_bad_input(factory: aio.RedLockFactory, nodes: Nodes, name: str) -> None:  # noqa: ARG001
     with pytest.raises(InvalidArgumentError):
         await factory.acquire("", ttl=1_000, timeout=0)

@@ -178,6 +178,13 @@ def test_an_invalid_argument_is_not_mistaken_for_a_lock_of_another(factory: RedL
         is_free()
 
 
+def test_a_ttl_of_ten_minutes_is_granted(nodes: Nodes, name: str) -> None:
+    """With the default options, as the package before this one does."""
+    with RedLock(name, nodes.details, ttl=600 * 1000) as validity:
+        assert validity > 500_000
+        assert sum(client.pttl(name) > 500_000 for client in nodes.clients) >= nodes.quorum
+
+
 def test_a_ttl_above_the_option_is_refused_when_the_object_is_made(nodes: Nodes) -> None:
     with pytest.raises(InvalidArgumentError, match="max_ttl_ms"):
         RedLock("any", nodes.details, ttl=120_001, options={"restart_guard": "strict"})

@@ -136,6 +136,23 @@ def test_a_forgotten_lock_is_released_with_a_warning(factory: RedLockFactory, no
     wait_until(lambda: nodes.holders(name) == 0, "all nodes freed it")
 
 
+def test_a_detached_lock_stays_until_its_ttl_ends(factory: RedLockFactory, nodes: Nodes, name: str) -> None:
+    with factory.acquire(name, ttl=60_000, timeout=0) as held:
+        held.keep_alive()
+        token, fence = held.token, held.fence
+        held.detach()
+    assert (held.token, held.fence, held.released, held.lost) == (token, fence, True, False)
+    for operation in (held.detach, held.release, held.extend):
+        with pytest.raises(ReleasedError):
+            operation()
+    del held
+    gc.collect()
+    with pytest.raises(ContendedError):
+        factory.acquire(name, ttl=60_000, timeout=0)
+    assert nodes.values(name).count(token) >= nodes.quorum
+    nodes.delete(name)
+
+
 def test_fences_rise_over_factories(nodes: Nodes, name: str) -> None:
     fences = []
     for _ in range(3):

@@ -162,6 +162,17 @@ def test_options_by_name_come_before_those_of_the_details(nodes: Nodes) -> None:
         RedLockFactory(details, options={"node_timeout_ms": 0})
 
 
+def test_databases_of_one_server_are_nodes(nodes: Nodes, name: str) -> None:
+    """As in the old package's tests. They fail together, of which the C library warns; the same one twice is an error."""
+    host, port = nodes.urls[0].rpartition("/")[2].split(":")
+    details = [{"host": host, "port": int(port), "db": number, **PATIENT} for number in range(3)]
+    lock = RedLock(name, details)
+    with lock:
+        assert sum(node.exists(name) for node in lock.redis_nodes) >= lock.quorum
+    with pytest.raises(InvalidArgumentError, match="same server"):
+        RedLock(name, [*details, details[0]])
+
+
 def test_details_are_not_changed(nodes: Nodes, name: str) -> None:
     details = [{**detail, "decode_responses": True} for detail in nodes.details]
     before = copy.deepcopy(details)

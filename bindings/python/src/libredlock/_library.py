@@ -68,6 +68,7 @@ _BLOCKING: list[tuple[str, Any, list[Any]]] = [
     ("extend", c_int32, [_Handle, c_uint64, _Out]),
     ("is_locked", c_int32, [_Handle, c_char_p, POINTER(c_int32), _Out]),
     ("lock_free", None, [_Handle]),
+    ("lock_detach", None, [_Handle]),
     ("lock_keep_alive", c_int32, [_Handle, _Handle, c_uint64, _Out]),
     ("queue_next", c_int32, [_Handle, POINTER(Event), c_size_t, c_int64, POINTER(c_size_t), _Out]),
     ("queue_free", None, [_Handle]),

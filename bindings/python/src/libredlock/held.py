@@ -103,7 +103,7 @@ class BaseHeldLock:
 
     @property
     def released(self) -> bool:
-        """Whether it was given back."""
+        """Whether it was given back, or detached."""
         return self._given_back or self._outcome.value != _NOT_LEFT
 
     @property
@@ -158,6 +158,22 @@ class BaseHeldLock:
         if not isinstance(reason, ForkedError):
             self._ended()
         return reason
+
+    def detach(self) -> None:
+        """Let go of it and leave it held until its TTL ends, for work that is to be done at most once in a period.
+
+        Keeping alive ends, and nobody can extend or release it afterwards. Raises `ReleasedError` when it was released.
+        """
+        handle = self._cell.value
+        if handle is None or self.released:
+            raise ReleasedError(f"the lock on {self.resource!r} was already released")
+        self._final = (self.token, self.fences)
+        self._given_back = True
+        self._no_longer_watched()
+        self._disown()
+        self._cell.value = None
+        keep_no_longer(handle)
+        library.lock_detach(handle)
 
     def _own(self) -> None:
         """From now on it is released when this object is forgotten."""
