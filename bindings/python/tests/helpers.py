@@ -26,9 +26,9 @@ PYTHON_FOLDER = TESTS.parent
 REPOSITORY = PYTHON_FOLDER.parent.parent
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> None:
+def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
     """Wait for a condition, and fail when it does not come."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(0.005)

@@ -20,6 +20,8 @@ BIN = Path(sys.executable).parent
 EXAMPLES = PYTHON_FOLDER / "examples"
 PROGRAMS = TESTS / "programs"
 REQUESTS = 40
+#: All programs start at once, and beside other tests.
+STARTING = 4 * PATIENCE
 
 
 class Program:
@@ -108,7 +110,7 @@ def test_greenlets(nodes: Nodes, name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", ["flask", "django", "fastapi"])
 def test_web_servers(programs: dict[str, Program], name: str) -> None:
     program = programs[name]
-    wait_until(program.answers, "the server answers")
+    wait_until(program.answers, "the server answers", STARTING)
     program.counter.write_text("0")
     method = "GET" if name == "django" else "POST"
     with ThreadPoolExecutor(8) as pool:
@@ -145,7 +147,7 @@ def test_uwsgi(programs: dict[str, Program]) -> None:
     if "uwsgi" not in programs:
         pytest.skip("uWSGI could not be built here")
     program = programs["uwsgi"]
-    wait_until(program.answers, "the server answers")
+    wait_until(program.answers, "the server answers", STARTING)
     program.counter.write_text("0")
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda i: program.ask("/lose" if i % 8 == 0 else "/count"), range(REQUESTS)))

@@ -22,14 +22,20 @@ FAILED = (ContendedError, NoQuorumError, ExpiredError)
 
 Settings = Dict[bytes, bytes]
 
+#: Names of such lengths need not be shown to the C library, unless they might be one of its own keys.
+_COMMON_LENGTHS = range(1, 129)
+_MOST_TTLS = 64
+
 
 class Connections:
     """The connections to one set of nodes. Freed when nobody refers to them any more; locks can outlive them."""
 
-    __slots__ = ("__weakref__", "_cell")
+    __slots__ = ("__weakref__", "_cell", "_granted")
 
     def __init__(self, urls: tuple[str, ...], settings: Settings) -> None:
         self._cell = c_void_p()
+        # TTLs that are known to be allowed.
+        self._granted: set[int] = set()
         array = _array(tuple(encode(url, "a node's URL") for url in urls))
         options = _options(settings)
         try:
@@ -114,10 +120,13 @@ class Connections:
         """Have the C library refuse now what it would refuse in each acquire."""
         if not self._cell.value:
             return
-        holder = c_void_p()
         for name in names:
-            self.call(library.holder_new, name, ttl, byref(holder))
-            library.holder_free(holder)
+            if ttl not in self._granted or len(name) not in _COMMON_LENGTHS or b"libredlock:" in name:
+                holder = c_void_p()
+                self.call(library.holder_new, name, ttl, byref(holder))
+                library.holder_free(holder)
+        if len(self._granted) < _MOST_TTLS:
+            self._granted.add(ttl)
 
     def vouch(self) -> None:
         """Give the operator's word that the nodes have forgotten no lock."""

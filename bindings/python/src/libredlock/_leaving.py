@@ -8,6 +8,7 @@ library's release. What is left to do in Python comes after it.
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import partial
 from types import MethodType
@@ -37,7 +38,7 @@ class ExitByC:
     def __get__(self, lock: Any, kind: type | None = None) -> Callable[..., Any]:
         if lock is None:
             return self._in_python
-        cells = lock._exit_cells() if _handlers_run_here() else None
+        cells = lock._exit_cells() if in_main_thread() and hub_in_use() is None else None
         if cells is None:
             return MethodType(self._in_python, lock)
         handle, error = cells
@@ -45,8 +46,19 @@ class ExitByC:
         return partial(library.leave, handle, error, lock)
 
 
-def _handlers_run_here() -> bool:
-    return threading.current_thread() is threading.main_thread() and hub_in_use() is None
+def in_main_thread() -> bool:
+    """Whether handlers of signals run in this thread."""
+    return threading.get_ident() == _main
+
+
+def _find_main_thread() -> None:
+    global _main  # noqa: PLW0603  # a child's is the thread that forked
+    _main = threading.main_thread().ident
+
+
+_main: int | None = None
+_find_main_thread()
+os.register_at_fork(after_in_child=_find_main_thread)
 
 
 def _left(status: int, function: Any, arguments: tuple[Any, ...]) -> None:  # noqa: ARG001  # as ctypes calls it

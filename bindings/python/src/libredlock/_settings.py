@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-import threading
 from ctypes import c_void_p, pointer
-from typing import TYPE_CHECKING, Any, Generic, Iterable, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Iterable, Iterator, TypeVar
 
 from . import _nodes
 from ._abandoned import keep, keep_no_longer
 from ._arguments import Milliseconds, Options, Resource, count_of, delay_of, names_of, ttl_of, wait_of
 from ._connections import settings_of, shared
+from ._leaving import in_main_thread
 from ._nodes import ConnectionDetail
 from .errors import ExpiredError, InvalidArgumentError, RedLockError, ReleasedError
 from .held import BaseHeldLock
@@ -180,8 +180,9 @@ class BaseLock(Generic[Held]):
 
     def _won(self, held: Held) -> None:
         held._check_won()
+        held._is_inner = True
         keep(held._cell.value or 0)
-        if self._exit is not None and threading.current_thread() is threading.main_thread():
+        if self._exit is not None and in_main_thread():
             self._exit.will_release(held)
         self._held = held
         self.last_error = None
@@ -219,14 +220,17 @@ class BaseLock(Generic[Held]):
             error.status, error.nodes = reason.status, reason.nodes
         return error
 
-    def _tries(self, blocking: bool, timeout: float | None) -> list[tuple[float, int]]:
+    def _tries(self, blocking: bool, timeout: float | None) -> Iterator[tuple[float, int]]:
         """What an acquire does: how many seconds to rest, and then for how many ms to try; perhaps again."""
         if not blocking:
             if timeout != -1:
                 raise InvalidArgumentError("a timeout is for an acquire that blocks")
-            return [(0.0, 0)]
-        if timeout != -1:
-            return [(0.0, wait_of(timeout))]
-        longest = delay_of(self.retry_delay) / 1000
-        again = count_of(self.retry_times, "retry_times")
-        return [(0.0, 0), *((random.uniform(0, longest), 0) for _ in range(again))]
+            yield 0.0, 0
+        elif timeout != -1:
+            yield 0.0, wait_of(timeout)
+        else:
+            longest = delay_of(self.retry_delay) / 1000
+            again = count_of(self.retry_times, "retry_times")
+            yield 0.0, 0
+            for _ in range(again):
+                yield random.uniform(0, longest), 0

@@ -24,7 +24,7 @@ from ._dispatcher import dispatcher
 from ._library import library
 from ._settings import BaseLock
 from ._watch import OnLost
-from .errors import ExpiredError, NoQuorumError, RedLockError
+from .errors import ContendedError, ExpiredError, NoQuorumError, RedLockError
 from .factory import BaseFactory
 from .held import BaseHeldLock, Owned, call_alike
 
@@ -237,17 +237,17 @@ class RedLock(BaseLock[HeldLock]):
     async def _take(self, blocking: bool, timeout: float | None) -> HeldLock:
         held = HeldLock(self.resource, ttl_of(self.ttl))
         names = names_of(self.resource)
-        tries = self._tries(blocking, timeout)
-        while True:
-            rest, wait_ms = tries.pop(0)
+        failure: RedLockError | None = None
+        for rest, wait_ms in self._tries(blocking, timeout):
             if rest:
                 await asyncio.sleep(rest)
             try:
                 await _acquire(self._connections, held, names, wait_ms)
                 return held
-            except FAILED:
-                if not tries:
-                    raise
+            except FAILED as error:
+                failure = error
+        # There is one try at least.
+        raise failure or ContendedError("the lock was not tried")
 
 
 class ReentrantRedLock(RedLock):

@@ -38,6 +38,7 @@ class BaseHeldLock:
         "_cell",
         "_final",
         "_given_back",
+        "_is_inner",
         "_outcome",
         "_owner",
         "_unwatch",
@@ -60,6 +61,8 @@ class BaseHeldLock:
         self._outcome = c_void_p(_NOT_LEFT)
         self._owner = threading.get_ident()
         self._given_back = False
+        # Whether it is that of a `RedLock`, and unknown to users, who may ask others for their token after the release too.
+        self._is_inner = False
         self._final: tuple[str, tuple[int, ...]] | None = None
         self._unwatch: Callable[[], None] | None = None
         self.resource = resource
@@ -94,6 +97,8 @@ class BaseHeldLock:
         if self._final is not None:
             return self._final[1]
         handle = self._cell.value
+        if not isinstance(self.resource, (list, tuple)):
+            return (int(library.lock_fence(handle)),)
         return tuple(library.lock_fence_at(handle, i) for i in range(library.lock_resource_count(handle)))
 
     @property
@@ -192,7 +197,8 @@ class BaseHeldLock:
         handle = self._cell.value
         if handle is None:
             return
-        self._final = (self.token, self.fences)
+        if not self._is_inner:
+            self._final = (self.token, self.fences)
         self._disown()
         self._cell.value = None
         keep_no_longer(handle)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ._arguments import Milliseconds, names_of, ttl_of
 from ._connections import FAILED
-from ._leaving import ExitByC
+from ._leaving import ExitByC, in_main_thread
 from ._library import library
 from ._settings import CLOCK_DRIFT_FACTOR, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_TIMES, DEFAULT_TTL, BaseLock, _Exit
 from ._watch import OnLost
-from .errors import RedLockError, ReleasedError
+from .errors import ContendedError, RedLockError, ReleasedError
 from .factory import RedLockFactory
 from .held import HeldLock
 
@@ -162,17 +162,17 @@ class RedLock(BaseLock[HeldLock]):
 
     def _take(self, held: HeldLock, blocking: bool, timeout: float | None) -> None:
         names = names_of(self.resource)
-        tries = self._tries(blocking, timeout)
-        while True:
-            rest, wait_ms = tries.pop(0)
+        failure: RedLockError | None = None
+        for rest, wait_ms in self._tries(blocking, timeout):
             if rest:
                 time.sleep(rest)
             try:
                 self._connections.acquire(names, held.ttl, wait_ms, held._cell)
                 return
-            except FAILED:
-                if not tries:
-                    raise
+            except FAILED as error:
+                failure = error
+        # There is one try at least.
+        raise failure or ContendedError("the lock was not tried")
 
 
 class ReentrantRedLock(RedLock):
@@ -214,7 +214,7 @@ class ReentrantRedLock(RedLock):
 
     def __enter__(self) -> float:
         leaving, count, held = self._exit, self._acquired, self._held
-        is_inner = count > 0 and leaving is not None and leaving.releases and _in_main_thread()
+        is_inner = count > 0 and leaving is not None and leaving.releases and in_main_thread()
         try:
             validity = super().__enter__()
             if is_inner and leaving is not None and held is not None:
@@ -243,10 +243,6 @@ class ReentrantRedLock(RedLock):
         if self._acquired and self._held is not None and self._held.released:
             self._acquired = 0
         return self._acquired
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
 
 
 def _releases() -> tuple[Any, ...]:
