@@ -202,6 +202,20 @@ enum Step {
 }
 
 impl Step {
+    /// Whether a reply is of a kind that this command can have. Otherwise the stream is not in step, and an answer could be
+    /// taken for that of another command: the last of them for one about a lock.
+    fn may_have(self, reply: Reply<'_>) -> bool {
+        match (self, reply) {
+            (_, Reply::Error(_)) => true,
+            (Step::ClientId | Step::Kill, reply) => matches!(reply, Reply::Integer(_)),
+            (Step::SetName, reply) => reply == Reply::Status(b"OK"),
+            (Step::AppendFsync, reply) => matches!(reply, Reply::Map(_) | Reply::Array(_)),
+            (Step::LearnProbe, reply) => matches!(reply, Reply::Bulk(_)),
+            // The others look at theirs.
+            _ => true,
+        }
+    }
+
     /// For people.
     fn name(self) -> &'static str {
         match self {
@@ -450,13 +464,14 @@ impl Dialogue {
             self.send(out, Step::Load(index), &script_load(&script.text));
         }
         let key = format!("{}{PROBE_KEY}", self.terms.key_prefix);
+        self.send(out, Step::Kill, &client_kill(self.to_be_killed()));
+        // The last replies are texts, which answer nothing about a lock: a stream that is out of step is noticed here.
         // Either EVAL or SCRIPT LOAD is enough to have scripts.
         let learn = script_call("EVAL", &scripts.probe.text, &key);
         self.send(out, Step::LearnProbe, &learn);
         let probe = script_call("EVALSHA", &scripts.probe.digest, &key);
         self.send(out, Step::Probe, &probe);
         self.scripts = Some(scripts);
-        self.send(out, Step::Kill, &client_kill(self.to_be_killed()));
     }
 
     /// The connection that this one replaces; or one that there is not, to learn whether it would be allowed. Never one of
@@ -483,6 +498,9 @@ impl Dialogue {
         };
         if self.flight == Flight::Refused {
             return Ok(());
+        }
+        if !step.may_have(reply) {
+            return Err(unexpected(step.name()));
         }
         match step {
             Step::Hello => self.take_hello(reply),

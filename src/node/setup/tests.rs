@@ -71,7 +71,7 @@ fn loaded(setup: &Setup) -> String {
     let digests = scripts.to_load().map(|script| bulk(&script.digest));
     let config = format!("*2\r\n{}{}", bulk("appendfsync"), bulk("everysec"));
     let probe = bulk("").repeat(2);
-    format!("*1\r\n:1\r\n{config}{}{probe}:0\r\n", digests.concat())
+    format!("*1\r\n:1\r\n{config}{}:0\r\n{probe}", digests.concat())
 }
 
 fn finish(setup: &mut Setup, chunk: usize, tail: &str) -> Box<Ready> {
