@@ -71,7 +71,7 @@ static void refuse_url(const char *url, const char *words) {
 
 static void urls(void) {
   refuse_url("", "URL");
-  refuse_url("127.0.0.1:6379", "127.0.0.1:6379");
+  refuse_url("127.0.0.1:6379", "it has no scheme");
   refuse_url("redis://", "redis://");
   refuse_url("http://user:sesame@127.0.0.1", "http");
   refuse_url("redis://user:sesame@127.0.0.1:99999", "port");

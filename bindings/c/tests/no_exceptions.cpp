@@ -13,7 +13,7 @@ void results_tell_it_all() {
   redlock::options settings = redlock::options::try_make().value();
   REFUSED(settings.try_set("nonsense", "1"), status::invalid_argument, "nonsense");
   CHECK(settings.try_set("node_timeout_ms", "20000").has_value());
-  REFUSED(redlock::factory::try_make({"nonsense"}), status::invalid_argument, "nonsense");
+  REFUSED(redlock::factory::try_make({"nonsense"}), status::invalid_argument, "it has no scheme");
   redlock::factory factory = redlock::factory::try_make(urls(), settings).value();
   redlock::lock lock = factory.try_acquire("a", long_ttl, patience).value();
   REFUSED(factory.try_acquire("a", long_ttl), status::contended, "a");
