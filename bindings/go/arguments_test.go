@@ -53,7 +53,7 @@ func TestWrongSetsOfNamesAreRefused(t *testing.T) {
 
 func TestWrongTimesAreRefused(t *testing.T) {
 	f, name := factory(t), resource(t)
-	for _, ttl := range []time.Duration{0, -time.Second, 999 * time.Microsecond, math.MinInt64, math.MaxInt64, time.Hour} {
+	for _, ttl := range []time.Duration{0, -time.Second, 999 * time.Microsecond, math.MinInt64, math.MaxInt64, 31 * 24 * time.Hour} {
 		_, err := f.Lock(background(), name, WithTTL(ttl))
 		refused(t, err, "TTL")
 	}
