@@ -73,7 +73,7 @@ static void urls(void) {
   refuse_url("", "URL");
   refuse_url("127.0.0.1:6379", "it has no scheme");
   refuse_url("redis://", "redis://");
-  refuse_url("http://user:sesame@127.0.0.1", "http");
+  refuse_url("http://user:sesame@127.0.0.1", "unknown scheme");
   refuse_url("redis://user:sesame@127.0.0.1:99999", "port");
   refuse_url("redis://:sesame@127.0.0.1/zero", "database");
   refuse_url("redis://127.0.0.1:6379/-1", "database");
