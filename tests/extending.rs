@@ -167,8 +167,14 @@ impl Late {
         common::all_connected(factory);
     }
 
-    /// Delivers what was stranded, and waits until the servers have carried it out.
-    fn deliver(&self) {
+    /// Delivers what was stranded, and waits until the servers have carried it out. Before that, the extension that a quorum
+    /// has made certain reaches the third server too.
+    fn deliver(&self, lock: &Lock) {
+        eventually("all servers to have extended it", || {
+            self.cluster
+                .iter()
+                .all(|server| time_left(server) > lock.validity())
+        });
         let before: Vec<u64> = self.cluster.iter().map(extend_calls).collect();
         set_all(&self.proxies, Fault::Pass);
         for (server, before) in self.cluster.iter().zip(before) {
@@ -205,7 +211,7 @@ fn a_shorter_extension_that_arrives_late_shortens_nothing() {
     late.strand_a_brief_extension(&factory, &lock);
     lock.extend(LONG).unwrap();
     assert!(lock.validity() > LONG * 3 / 4, "{lock:?}");
-    late.deliver();
+    late.deliver(&lock);
     late.is_held(&lock);
 }
 
@@ -219,7 +225,7 @@ fn a_lock_that_is_kept_alive_survives_a_shorter_extension_that_arrives_late() {
     late.strand_a_brief_extension(&factory, &lock);
     let before = lock.validity();
     eventually("it to be kept alive", || lock.validity() > before);
-    late.deliver();
+    late.deliver(&lock);
     late.is_held(&lock);
 }
 

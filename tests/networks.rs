@@ -139,9 +139,11 @@ fn a_late_answer_is_told_with_what_is_usual() {
     proxies.iter().for_each(|proxy| proxy.set(Fault::Hold));
     let error = factory.acquire("s", TTL, Wait::No).unwrap_err();
     assert_eq!(error.status(), Status::NoQuorum);
-    let message = &error.nodes()[0].message;
-    assert!(message.contains("node_timeout_ms"), "{message}");
-    assert!(message.contains("usually takes"), "{message}");
+    // Two nodes that are late decide it; the third may still have time then.
+    let told = error.nodes().iter().filter(|node| {
+        node.message.contains("node_timeout_ms") && node.message.contains("usually takes")
+    });
+    assert!(told.count() >= 2, "{error:?}");
 }
 
 #[test]

@@ -83,7 +83,7 @@ void node_urls_and_options() {
   THROWS(factory({"redis://a:1"}, {{"nonsense", "1"}}), status::invalid_argument, "nonsense");
   THROWS(factory({"redis://a:1"}, {{"node_timeout_ms", "0"}}), status::invalid_argument, "node_timeout_ms");
   THROWS(factory({"redis://a:1"}, {{"key_prefix", std::string("a\0b", 3)}}), status::invalid_argument, "NUL");
-  REFUSED(factory::try_make({"nonsense"}), status::invalid_argument, "nonsense");
+  REFUSED(factory::try_make({"nonsense"}), status::invalid_argument, "it has no scheme");
   redlock::options settings;
   THROWS(settings.set("node_timeout_ms", "soon"), status::invalid_argument, "node_timeout_ms");
   THROWS(settings.set("node_timeout_ms", -1s), status::invalid_argument, "node_timeout_ms");
