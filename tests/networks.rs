@@ -193,3 +193,29 @@ fn a_server_in_cluster_mode_is_refused_with_the_reason() {
     let error = factory.acquire("r", TTL, Wait::No).unwrap_err();
     assert_eq!(error.nodes()[0].status, Status::NotAdmitted);
 }
+
+/// A server that is demoted may hang up behind its refusal, so that both arrive in one read. The node comes back all the same.
+#[test]
+fn a_refusal_to_write_with_a_hang_up_behind_it_does_not_lose_the_node_for_good() {
+    let refusal = "-READONLY You can't write against a read only replica.\r\n";
+    let server = Server::builder().start();
+    let proxy = Proxy::to(&server);
+    let factory = Factory::with_options(&[proxy.url()], &common::unfenced()).unwrap();
+    for _ in 0..3 {
+        common::all_connected(&factory);
+        // A connection that lasted is made anew at once.
+        let began = Instant::now();
+        eventually("the connection to last", || {
+            began.elapsed() > Duration::from_millis(1_200)
+        });
+        server.command(&["REPLICAOF", "127.0.0.1", "1"]).ok();
+        proxy.set(Fault::CutAfter(refusal.len()));
+        factory.acquire("r", TTL, Wait::No).unwrap_err();
+        server.command(&["REPLICAOF", "NO", "ONE"]).ok();
+        proxy.set(Fault::Pass);
+        eventually("the node to be back", || {
+            let lock = factory.acquire("r", TTL, Wait::No);
+            lock.is_ok_and(|lock| lock.release().is_ok())
+        });
+    }
+}

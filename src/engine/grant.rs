@@ -43,6 +43,7 @@ impl Grant {
         (fence, ttl_ms): (u64, u64),
         nodes: NodeMask,
         valid_until: Nanos,
+        now: Nanos,
     ) -> Grant {
         Grant {
             set: Arc::clone(&operation.set),
@@ -52,7 +53,7 @@ impl Grant {
             ttl_ms: AtomicU64::new(ttl_ms),
             longest_ttl_ms: AtomicU64::new(ttl_ms),
             placement: Placement::new(nodes.0),
-            handed_on_at: operation.handed_on_at(clock::now()),
+            handed_on_at: operation.handed_on_at(now),
             valid_until: AtomicU64::new(valid_until),
             keeping: AtomicU32::new(0),
             keeper: AtomicU64::new(Key::NONE.number()),

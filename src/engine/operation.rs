@@ -852,10 +852,10 @@ impl Operation {
 
 /// For how long a lock that is given back stays free: in the mean, a small part of the time that it was held.
 fn window_ms(grant: &Grant) -> u64 {
-    let held = match grant.handed_on_at {
-        0 => 0,
-        at => clock::now().saturating_sub(at),
-    };
+    if grant.handed_on_at == 0 {
+        return 0;
+    }
+    let held = clock::now().saturating_sub(grant.handed_on_at);
     let every = WINDOW_EVERY * clock::from_ms(WINDOW_MS);
     match jitter::random() % every < held {
         true => WINDOW_MS,

@@ -293,7 +293,7 @@ impl Core {
                     };
                 }
                 let nodes = operation.may_hold();
-                let grant = Grant::new(operation, (*ballot, *ttl_ms), nodes, valid_until);
+                let grant = Grant::new(operation, (*ballot, *ttl_ms), nodes, valid_until, now);
                 let grant = Arc::new(grant);
                 let called = operation.called;
                 if let Some(operation) = self.operations.get_mut(key) {

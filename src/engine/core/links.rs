@@ -323,6 +323,10 @@ impl Core {
             return;
         };
         let node = &mut set.nodes[index];
+        // What came in one read may say twice that the connection is lost; the attempt at a new one is not to be.
+        if !matches!(node.link, Link::Up(_)) {
+            return;
+        }
         let Link::Up(connection) = std::mem::replace(&mut node.link, Link::Down) else {
             return;
         };
