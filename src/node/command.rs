@@ -206,9 +206,11 @@ impl Scripts {
             ))),
             step_back: with_promote(include_str!("../scripts/step_back.lua")),
             leave: with_promote(include_str!("../scripts/leave.lua")),
-            release: with_promote(concat!(
+            release: of_boot(concat!(
+                include_str!("../scripts/release.lua"),
+                include_str!("../scripts/promote.lua"),
                 include_str!("../scripts/open.lua"),
-                include_str!("../scripts/release.lua")
+                include_str!("../scripts/release_to_waiters.lua")
             )),
             release_many: with_promote(include_str!("../scripts/release_many.lua")),
             extend: of_boot(include_str!("../scripts/extend.lua")),
