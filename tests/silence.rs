@@ -50,6 +50,36 @@ fn waiters(cluster: &Cluster) -> Vec<i64> {
     cluster.iter().map(count).collect()
 }
 
+/// Has one more operation wait for the lock, behind all that wait. Each process measures the nodes' clocks for itself, so it may
+/// seem to have come before one that was a moment earlier: then it leaves, and comes again.
+fn wait_behind_all(cluster: &Cluster, factory: &Factory, queue: &Queue) {
+    let line = |server: &Server| -> Vec<String> {
+        let line = server.command(&["ZRANGE", &queue_of("r"), "0", "-1"]);
+        line.elements().iter().map(Reply::text).collect()
+    };
+    let before = line(&cluster[0]);
+    let count = before.len() as i64;
+    for id in 0.. {
+        factory
+            .submit_acquire("r", TTL, Wait::Forever, queue, id)
+            .unwrap();
+        eventually("it waits", || {
+            waiters(cluster).iter().all(|it| *it == count + 1)
+        });
+        let is_last = |server: &Server| line(server).last().is_some_and(|it| !before.contains(it));
+        if cluster.iter().all(is_last) {
+            return;
+        }
+        queue.cancel(id).unwrap();
+        let mut events = Vec::new();
+        queue.next(&mut events, 1, Some(PATIENCE)).unwrap();
+        assert!(events.pop().expect("it was cancelled").result.is_err());
+        eventually("it has left", || {
+            waiters(cluster).iter().all(|it| *it == count)
+        });
+    }
+}
+
 /// A process that stands still, and what it writes.
 struct Silent {
     process: Child,
@@ -126,13 +156,13 @@ fn a_process_that_stands_still_costs_one_reservation() {
     let held = factory.acquire("r", TTL, Wait::No).unwrap();
     let silent = [1, 5, 20].map(|count| start_silent(&cluster, count));
     let queue = Queue::new().unwrap();
-    factory
-        .submit_acquire("r", TTL, Wait::Forever, &queue, 1)
-        .unwrap();
-    eventually("it waits", || waiters(&cluster).iter().all(|it| *it == 27));
+    wait_behind_all(&cluster, &factory, &queue);
     let token = held.token().to_owned();
     held.release().unwrap();
-    assert_ne!(cluster[0].command(&["GET", "r"]).text(), token);
+    eventually("it to be given back", || {
+        // Nil, if the reservation has ended.
+        !matches!(cluster[0].command(&["GET", "r"]), Reply::Bulk(owner) if owner == token.as_bytes())
+    });
     let reservations = reservations_until_held(&cluster[0]);
     let lock = served(&queue);
     // One for each process that stands still, and perhaps its own.
@@ -141,9 +171,10 @@ fn a_process_that_stands_still_costs_one_reservation() {
     let mut channels: Vec<_> = reservations.iter().map(channel).collect();
     channels.dedup();
     assert_eq!(channels.len(), reservations.len(), "{reservations:?}");
-    // All their waiters have left.
+    // All their waiters have left, where it has the lock: one of the nodes may not have been needed.
     let left = waiters(&cluster);
-    assert!(left.iter().all(|it| *it == 0), "{left:?}");
+    assert_eq!(left[0], 0, "{left:?}");
+    assert!(left.iter().filter(|it| **it == 0).count() >= 2, "{left:?}");
     lock.release().unwrap();
     end(silent);
 }
@@ -159,10 +190,7 @@ fn a_process_that_goes_on_is_served() {
     let held = factory.acquire("r", TTL, Wait::No).unwrap();
     let mut silent = start_silent(&cluster, 3);
     let queue = Queue::new().unwrap();
-    factory
-        .submit_acquire("r", TTL, Wait::Forever, &queue, 1)
-        .unwrap();
-    eventually("it waits", || waiters(&cluster).iter().all(|it| *it == 4));
+    wait_behind_all(&cluster, &factory, &queue);
     held.release().unwrap();
     let lock = served(&queue);
     // SAFETY: kill takes any number, and the child is not yet waited for.
