@@ -68,6 +68,44 @@ fn a_grant_on_a_connection_that_was_given_up_is_released() {
     assert!(!cluster[0].holds("r"));
 }
 
+/// More than may wait for a server at a time: the node gets them bit by bit, and is connected meanwhile.
+#[test]
+fn many_large_releases_that_a_node_missed_are_delivered() {
+    let cluster = Cluster::start(3);
+    let options = common::options_with(&[("connect_timeout_ms", "1000")]);
+    let factory = Factory::with_options(&cluster.urls(), &options).unwrap();
+    common::all_connected(&factory);
+    let locks: Vec<_> = (0..150)
+        .map(|number| {
+            let names: Vec<_> = (0..128)
+                .map(|index| format!("{number}:{index}:{:0>480}", 0))
+                .collect();
+            factory.acquire_many(&names, TTL, Wait::No).unwrap()
+        })
+        .collect();
+    eventually("all locks to be everywhere", || {
+        common::lock_count(&cluster[0]) == 150 * 128
+    });
+    cluster[0].stop();
+    locks.into_iter().for_each(|lock| lock.release().unwrap());
+    common::trouble(&factory, 0, "no answer to");
+    cluster[0].cont();
+    eventually("all releases to be delivered", || {
+        common::lock_count(&cluster[0]) == 0
+    });
+    common::all_connected(&factory);
+    let made = cluster[0].info("total_connections_received");
+    common::works_again(&factory, "r");
+    common::all_connected(&factory);
+    // The test's own are counted too.
+    let more = cluster[0].info("total_connections_received");
+    let [made, more] = [made, more].map(|count| count.parse::<u64>().unwrap());
+    assert!(
+        more <= made + 1,
+        "it is connected over and over: {made}, {more}"
+    );
+}
+
 #[test]
 fn a_release_never_overtakes_its_acquire() {
     let cluster = Cluster::start(3);

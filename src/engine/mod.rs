@@ -17,6 +17,7 @@ pub(crate) mod hints;
 pub(crate) mod kept;
 pub(crate) mod nodes;
 pub(crate) mod operation;
+mod orphans;
 mod placement;
 pub(crate) mod poller;
 pub(crate) mod queue;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::core::Request;
 use super::hints::{Declines, Times};
+use super::orphans::Orphans;
 use super::runtime::Runtime;
 use super::slab::Key;
 use super::sync::Pending;
@@ -50,8 +51,6 @@ pub(crate) const MAX_ASKING: usize = 512;
 /// The delays between attempts to reach a node.
 const RECONNECT_MIN: Nanos = 10 * MILLISECOND;
 const RECONNECT_MAX: Nanos = 1_000 * MILLISECOND;
-/// For how long after its TTL an undelivered release is kept for a node that is away.
-const ORPHAN_GRACE: Nanos = 60_000 * MILLISECOND;
 
 /// What a factory was told, beyond the addresses.
 #[derive(Clone, Debug)]
@@ -251,14 +250,6 @@ pub(crate) enum Link {
     Down,
 }
 
-/// A release that could not be delivered: the node was away. It is sent when the node is back.
-pub(crate) struct Orphan {
-    pub(crate) target: Arc<Target>,
-    pub(crate) token: Token,
-    pub(crate) ttl_ms: u64,
-    until: Nanos,
-}
-
 /// One start of a server.
 pub(crate) struct SeenBoot {
     /// Empty if the server does not tell.
@@ -291,7 +282,10 @@ pub(crate) struct Node {
     pub(crate) trouble: (Status, Arc<str>),
     /// A connection that was given up while the server may still have had commands of ours to read.
     pub(crate) superseded: Option<Superseded>,
-    pub(crate) orphans: Vec<Orphan>,
+    /// Releases that could not be delivered, because it was away.
+    pub(crate) orphans: Orphans,
+    /// Some were too many, and that has been logged since it went away.
+    pub(crate) forgets_releases: bool,
     /// From when on it may vote, as of the present or the last connection.
     pub(crate) admission: Admission,
     /// The boot that was last seen.
@@ -344,7 +338,8 @@ impl Node {
             backoff: Backoff::new(RECONNECT_MIN, RECONNECT_MAX),
             trouble: (Status::Unreachable, "not connected yet".into()),
             superseded: None,
-            orphans: Vec::new(),
+            orphans: Orphans::default(),
+            forgets_releases: false,
             admission: Admission::Unknown,
             boot: None,
             first_new: None,
@@ -466,19 +461,17 @@ impl Node {
             .collect()
     }
 
-    /// Keeps a release for when the node is back. Those whose key has run out by then are dropped.
+    /// Keeps a release for when the node is back, or drops the oldest if that are too many.
     pub(crate) fn remember(&mut self, target: Arc<Target>, token: Token, ttl_ms: u64, now: Nanos) {
-        let until = now + clock::from_ms(ttl_ms) + ORPHAN_GRACE;
-        // The list is bounded by what was under way when the node went; expired entries go when it doubles.
-        if self.orphans.len().is_power_of_two() {
-            self.orphans.retain(|orphan| orphan.until > now);
+        let is_full = self.orphans.add(target, token, ttl_ms, now);
+        if is_full && !std::mem::replace(&mut self.forgets_releases, true) {
+            log::write(Level::Warn, || {
+                format!(
+                    "{}: more releases wait for it than are kept; the oldest are dropped, and their locks last until their TTLs end there",
+                    self.address.display()
+                )
+            });
         }
-        self.orphans.push(Orphan {
-            target,
-            token,
-            ttl_ms,
-            until,
-        });
     }
 
     /// That it votes, and what an operator had better know about that.

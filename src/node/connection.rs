@@ -165,9 +165,14 @@ impl<T: Copy> Connection<T> {
         }));
     }
 
-    /// What is to be sent; complete after [`pack`](Self::pack).
+    /// What is to be sent next; complete after [`pack`](Self::pack).
     pub(crate) fn unsent(&self) -> &[u8] {
         self.wire.unsent()
+    }
+
+    /// How many bytes are to be sent in all.
+    pub(crate) fn backlog(&self) -> usize {
+        self.wire.backlog()
     }
 
     /// So many bytes of it were sent.

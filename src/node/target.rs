@@ -71,6 +71,12 @@ impl Target {
         }
     }
 
+    /// How much memory it takes, about, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let name = |name: &Box<str>| name.len() + 2 * size_of::<Box<str>>();
+        size_of::<Target>() + self.names().iter().map(name).sum::<usize>()
+    }
+
     /// The first resource's name.
     pub(crate) fn first(&self) -> &str {
         &self.names()[0]

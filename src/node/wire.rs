@@ -3,6 +3,8 @@
 //! It performs no I/O. Whoever has the socket reads into [`Wire::room`] and sends [`Wire::unsent`]. One `Wire` goes with a
 //! connection from its first byte to its last, so nothing that has arrived is ever dropped between the set-up and the locks.
 
+use std::collections::VecDeque;
+
 use super::resp::{self, Reply};
 
 /// How much room a read is given at least, in bytes. An answer has about five.
@@ -37,9 +39,13 @@ impl WireError {
 /// Output and input of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
-    /// Commands that are packed but not yet taken by the socket: `output[sent..]`.
+    /// Commands that are packed but not yet taken by the socket, after the first `sent` bytes: those of `blocks`, and then of
+    /// `output`. One buffer for all would be copied, and take twice the room, whenever it grows.
     output: Vec<u8>,
+    blocks: VecDeque<Vec<u8>>,
     sent: usize,
+    /// How many bytes are in `blocks`, with those that were sent.
+    in_blocks: usize,
     /// What has arrived and was not yet taken as a reply: `input[taken..arrived]`.
     input: Vec<u8>,
     taken: usize,
@@ -47,21 +53,35 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Where commands are packed.
+    /// Where the next command is packed.
     pub(crate) fn output(&mut self) -> &mut Vec<u8> {
+        if self.output.len() >= KEPT_CAPACITY {
+            self.in_blocks += self.output.len();
+            self.blocks.push_back(std::mem::take(&mut self.output));
+        }
         &mut self.output
     }
 
-    /// What is to be sent.
+    /// What is to be sent next; empty only if there is nothing to be sent.
     pub(crate) fn unsent(&self) -> &[u8] {
-        &self.output[self.sent..]
+        &self.blocks.front().unwrap_or(&self.output)[self.sent..]
+    }
+
+    /// How many bytes are to be sent in all.
+    pub(crate) fn backlog(&self) -> usize {
+        self.in_blocks + self.output.len() - self.sent
     }
 
     /// The socket took so many bytes of [`unsent`](Self::unsent).
     pub(crate) fn sent(&mut self, count: usize) {
         self.sent += count;
-        if self.sent == self.output.len() {
-            self.sent = 0;
+        if self.sent < self.blocks.front().unwrap_or(&self.output).len() {
+            return;
+        }
+        self.sent = 0;
+        if let Some(block) = self.blocks.pop_front() {
+            self.in_blocks -= block.len();
+        } else {
             self.output.clear();
             if self.output.capacity() > KEPT_CAPACITY {
                 self.output = Vec::new();
@@ -71,7 +91,7 @@ impl Wire {
 
     /// An error if the server lets too much wait.
     pub(crate) fn check_backlog(&self) -> Result<(), WireError> {
-        match self.output.len() - self.sent > MAX_UNSENT {
+        match self.backlog() > MAX_UNSENT {
             true => Err(WireError::Backlog),
             false => Ok(()),
         }
@@ -167,5 +187,28 @@ mod tests {
         assert_eq!(wire.check_backlog(), Ok(()));
         wire.sent(MAX_UNSENT);
         assert!(wire.unsent().is_empty());
+    }
+
+    #[test]
+    fn what_is_packed_leaves_in_order_and_whole() {
+        let (mut wire, mut packed, mut taken) = (Wire::default(), Vec::new(), Vec::new());
+        for number in 0..600_u32 {
+            let command = number.to_le_bytes().repeat(number as usize * 3);
+            wire.output().extend_from_slice(&command);
+            packed.extend_from_slice(&command);
+            // Now and then the socket takes some of it.
+            if number % 7 == 0 {
+                let count = wire.unsent().len().div_ceil(2);
+                taken.extend_from_slice(&wire.unsent()[..count]);
+                wire.sent(count);
+            }
+            assert_eq!(wire.backlog(), packed.len() - taken.len());
+        }
+        while !wire.unsent().is_empty() {
+            taken.extend_from_slice(wire.unsent());
+            wire.sent(wire.unsent().len());
+        }
+        assert!(taken == packed, "{} of {}", taken.len(), packed.len());
+        assert_eq!(wire.backlog(), 0);
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::sockets::{unwatch, watch};
 use super::{Core, NodePlace, Request};
 use crate::clock::{self, MILLISECOND, Nanos};
-use crate::engine::nodes::{GIVE_UP_AFTER, Link, Mark, Node, Settings};
+use crate::engine::nodes::{GIVE_UP_AFTER, Link, Mark, Node, NodeSet, Settings};
 use crate::engine::operation::{Operation, Task};
+use crate::engine::orphans::Orphan;
 use crate::engine::ticket::{Outcome, Ticket};
 use crate::engine::timer::Timer;
 use crate::error::{Error, Status};
@@ -23,6 +24,9 @@ use crate::node::setup::{ServerInfo, SetupError, Superseded};
 
 /// A connection that has lasted for so long is made anew at once when it is lost.
 const LASTING: Nanos = 1_000 * MILLISECOND;
+
+/// How many bytes of releases that it missed a node is sent at a time, which is far less than may wait for it.
+const ORPHANS_AT_ONCE: usize = 256 * 1024;
 
 impl Core {
     /// The connected nodes may vote from now on, and newcomers are told so by the witness. Waits until each node has been
@@ -271,7 +275,6 @@ impl Core {
         let Some(set) = self.sets[place].as_mut() else {
             return;
         };
-        let shared = set.shared.upgrade();
         let is_old = |(other, node): (usize, &Node)| other != index && node.is_old(self.now);
         let late = set.nodes.iter().enumerate().any(is_old);
         let node = &mut set.nodes[index];
@@ -305,14 +308,37 @@ impl Core {
         if !matches!(node.link, Link::Up(_)) {
             return;
         }
-        let orphans = std::mem::take(&mut node.orphans);
-        let Some(shared) = shared else { return };
-        for orphan in orphans {
-            let (set, here) = (Arc::clone(&shared), NodeMask(1 << index));
-            let release =
-                Operation::give_back(set, orphan.target, orphan.token, orphan.ttl_ms, here);
+        node.forgets_releases = false;
+        self.deliver_orphans(at);
+    }
+
+    /// Asks a node for the releases that it missed while it was away, as many as it is to be sent at once. The rest follows
+    /// when it has taken these.
+    pub(super) fn deliver_orphans(&mut self, at @ (_, index): NodePlace) {
+        while let Some((shared, orphan)) = self.next_orphan(at) {
+            let Orphan {
+                target,
+                token,
+                ttl_ms,
+                ..
+            } = orphan;
+            let here = NodeMask(1 << index);
+            let release = Operation::give_back(shared, target, token, ttl_ms, here);
             self.begin(Box::new(release));
         }
+    }
+
+    fn next_orphan(&mut self, (place, index): NodePlace) -> Option<(Arc<NodeSet>, Orphan)> {
+        let set = self.sets.get_mut(place)?.as_mut()?;
+        let node = &mut set.nodes[index];
+        let Link::Up(connection) = &node.link else {
+            return None;
+        };
+        if connection.backlog() > ORPHANS_AT_ONCE {
+            return None;
+        }
+        let orphan = node.orphans.next()?;
+        Some((set.shared.upgrade()?, orphan))
     }
 
     /// The connection is no good any more: its questions stay without an answer, and a new one is made. At once, unless it

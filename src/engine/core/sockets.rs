@@ -51,8 +51,9 @@ impl Core {
                 self.lose((place, index), TAKEN_AWAY, Status::Unreachable);
                 continue;
             }
-            if let Err(error) = send(node, now) {
-                self.lose((place, index), &error.to_string(), Status::Unreachable);
+            match send(node, now) {
+                Ok(()) => self.deliver_orphans((place, index)),
+                Err(error) => self.lose((place, index), &error.to_string(), Status::Unreachable),
             }
         }
     }
@@ -210,10 +211,11 @@ impl Core {
         match &node.link {
             Link::Connecting(_) => self.dial(at),
             Link::Up(_) => {
-                if event.is_writable()
-                    && let Err(error) = send(node, now)
-                {
-                    return self.broken(at, &error);
+                if event.is_writable() {
+                    if let Err(error) = send(node, now) {
+                        return self.broken(at, &error);
+                    }
+                    self.deliver_orphans(at);
                 }
                 let to_the_end = event.is_read_closed() || event.is_error();
                 if event.is_readable() || to_the_end {

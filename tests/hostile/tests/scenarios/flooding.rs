@@ -277,7 +277,7 @@ pub fn a_server_that_never_reads_fills_no_memory() {
         client.call("check f").starts_with("REDLOCK_OK")
     });
     println!("{}", client.call("burst f 1200"));
-    // The names of the 16 locks that are under way are one MiB, and they are there some times over.
+    // The requests that wait have 8 MiB, over and over, and the releases that it missed up to 16.
     is_modest(&client);
 }
 
