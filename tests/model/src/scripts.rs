@@ -1,8 +1,8 @@
 //! The scripts of the queue of waiters, on one node, and the faults that the checker must find in them.
 //!
-//! Beside `acquire.lua`, `acquire_waiting.lua`, `promote.lua`, `open.lua`, `release.lua` with `release_to_waiters.lua`, `step_back.lua` and `leave.lua` of the
-//! library, each a function here. A waiter is its place in the order of arrival, which is its score in the queue; so the queue is a set.
-
+//! Beside `acquire.lua`, `acquire_waiting.lua`, `promote.lua`, `open.lua`, `release.lua` with `release_to_waiters.lua`,
+//! `step_back.lua` and `leave.lua` of the library, each a function here. A waiter is its place in the order of arrival, which is its
+//! score in the queue; so the queue is a set.
 /// An attempt's owner token.
 pub type Owner = u8;
 
