@@ -127,12 +127,12 @@ fn the_lock_of_a_holder_that_died_goes_to_the_first() {
         return;
     }
     let cluster = Cluster::start(5);
-    // As a process leaves it that was killed.
-    cluster.command_all(&["SET", "r", &"0123456789".repeat(4), "PX", "3000"]);
     let factory = fair(&cluster);
     let queue = Queue::new().unwrap();
-    line_up(&cluster, &factory, &queue, 10);
-    served_in_order(&queue, 0..10);
+    // As a process leaves it that was killed. They line up before it has run out, also on a busy machine.
+    cluster.command_all(&["SET", "r", &"0123456789".repeat(4), "PX", "8000"]);
+    line_up(&cluster, &factory, &queue, 5);
+    served_in_order(&queue, 0..5);
 }
 
 /// A process that waits for "r", and works with it for as long as it lives.
@@ -197,8 +197,9 @@ fn a_waiter_that_is_stopped_loses_its_turn_and_gets_another() {
         return;
     }
     let cluster = Cluster::start(5);
-    let factory = connected(&cluster, "100");
-    let held = factory.acquire("r", TTL, Wait::No).unwrap();
+    // What its turn takes is for the holder to say, and theirs for those who find that it has passed.
+    let (holder, factory) = (connected(&cluster, "100"), fair(&cluster));
+    let held = holder.acquire("r", TTL, Wait::No).unwrap();
     let test = "a_waiter_that_is_stopped_loses_its_turn_and_gets_another";
     let mut child = start_waiter(test, &cluster);
     let queue = Queue::new().unwrap();
@@ -300,9 +301,10 @@ fn a_process_that_waits_asks_each_node_once_a_second() {
     testkit::wait_until(PATIENCE, "it has looked some times", || {
         scripts_run(&cluster[0]) >= before[0] + 4
     });
+    let now: Vec<_> = cluster.iter().map(scripts_run).collect();
     let most = begun.elapsed().as_secs() + 2;
-    for (server, before) in cluster.iter().zip(before) {
-        let looks = scripts_run(server) - before;
+    for (now, before) in now.into_iter().zip(before) {
+        let looks = now - before;
         assert!(looks <= most, "{looks} looks in {most} s");
     }
     held.release().unwrap();
