@@ -381,10 +381,8 @@ impl Server {
             [b"ZADD", ..] => format!(":{}\r\n", ((words.len() - 4) / 2).saturating_sub(usize::from(decision == 0))).into_bytes(),
             [b"PEXPIRE" | b"EXISTS", ..] => format!(":{}\r\n", decision % 2).into_bytes(),
             // The probe of the set-up, for which all is permitted.
-            [b"EVAL" | b"EVALSHA", .., key] | [b"EVAL" | b"EVALSHA", _, _, key, ..]
-                if key.ends_with(b"libredlock:probe") =>
-            {
-                bulk(b"")
+            [b"EVAL" | b"EVALSHA", _, _, key, mark] if key.ends_with(b"libredlock:probe") => {
+                bulk(mark)
             }
             [b"EVAL" | b"EVALSHA", _, _, key, ..] => self.reply_of_script(words, key, decision),
             _ => b"+OK\r\n".to_vec(),

@@ -24,6 +24,7 @@ use super::text::{RunId, ServerText};
 use super::wire::{Wire, WireError};
 use crate::clock::Nanos;
 use crate::error::Status;
+use crate::jitter;
 use crate::logic::ballot::ClockOffset;
 
 /// The most that a server may send during the set-up, in bytes: INFO has some ten thousand.
@@ -210,7 +211,6 @@ impl Step {
             (Step::ClientId | Step::Kill, reply) => matches!(reply, Reply::Integer(_)),
             (Step::SetName, reply) => reply == Reply::Status(b"OK"),
             (Step::AppendFsync, reply) => matches!(reply, Reply::Map(_) | Reply::Array(_)),
-            (Step::LearnProbe, reply) => matches!(reply, Reply::Bulk(_)),
             // The others look at theirs.
             _ => true,
         }
@@ -274,6 +274,8 @@ struct Dialogue {
     scripts: Option<Scripts>,
     /// The last reply, if it was an error: a server that hangs up has said why.
     last_refusal: Option<SetupError>,
+    /// By this number the last answers are known.
+    nonce: u64,
 }
 
 impl Setup {
@@ -306,6 +308,7 @@ impl Setup {
                 mode: None,
                 scripts: None,
                 last_refusal: None,
+                nonce: jitter::random(),
             },
             received: 0,
         };
@@ -465,13 +468,30 @@ impl Dialogue {
         }
         let key = format!("{}{PROBE_KEY}", self.terms.key_prefix);
         self.send(out, Step::Kill, &client_kill(self.to_be_killed()));
-        // The last replies are texts, which answer nothing about a lock: a stream that is out of step is noticed here.
-        // Either EVAL or SCRIPT LOAD is enough to have scripts.
-        let learn = script_call("EVAL", &scripts.probe.text, &key);
-        self.send(out, Step::LearnProbe, &learn);
-        let probe = script_call("EVALSHA", &scripts.probe.digest, &key);
-        self.send(out, Step::Probe, &probe);
+        // The last replies are texts that only these two questions have: a stream that is out of step, by a reply too many or
+        // too few, is noticed here. Either EVAL or SCRIPT LOAD is enough to have scripts.
+        for (step, script) in [
+            (Step::LearnProbe, &scripts.probe.text),
+            (Step::Probe, &scripts.probe.digest),
+        ] {
+            let probe = script_call(step.name(), script, &key, &self.mark(step));
+            self.send(out, step, &probe);
+        }
         self.scripts = Some(scripts);
+    }
+
+    /// What the answer to this step of the set-up begins with, and no other answer of this or any other connection.
+    fn mark(&self, step: Step) -> String {
+        format!("{:016x} {} ", self.nonce, step.name())
+    }
+
+    /// The rest of a text that begins with the step's mark.
+    fn marked<'a>(&self, step: Step, reply: Reply<'a>) -> Result<&'a [u8], SetupError> {
+        match reply {
+            Reply::Bulk(text) => text.strip_prefix(self.mark(step).as_bytes()),
+            _ => None,
+        }
+        .ok_or_else(|| unexpected(step.name()))
     }
 
     /// The connection that this one replaces; or one that there is not, to learn whether it would be allowed. Never one of
@@ -527,7 +547,10 @@ impl Dialogue {
                 Ok(())
             }
             Step::Load(index) => self.take_loaded(index, reply),
-            Step::LearnProbe => Ok(()),
+            Step::LearnProbe => match reply {
+                Reply::Error(_) => Ok(()),
+                reply => self.marked(step, reply).map(|_| ()),
+            },
             Step::Probe => self.take_probe(reply),
             Step::Kill => {
                 // Some servers say of a connection that is gone already that there is none.
@@ -755,17 +778,17 @@ impl Dialogue {
     /// A user who can't give locks back gets none: whoever it shares them with would wait for the end of their TTLs.
     fn take_probe(&self, reply: Reply<'_>) -> Result<(), SetupError> {
         let refusal = match reply {
-            Reply::Bulk(b"") => return Ok(()),
-            Reply::Bulk(text) if !is_lack_of_permission(text) => return Ok(()),
             Reply::Error(text) if !is_lack_of_permission(text) && code_of(text) != b"NOSCRIPT" => {
                 return Ok(());
             }
-            Reply::Bulk(text) => text,
             Reply::Error(text) if code_of(text) == b"NOSCRIPT" => {
                 b"neither EVAL nor SCRIPT LOAD is permitted"
             }
             Reply::Error(text) => text,
-            _ => return Err(unexpected("EVALSHA")),
+            reply => match self.marked(Step::Probe, reply)? {
+                text if is_lack_of_permission(text) => text,
+                _ => return Ok(()),
+            },
         };
         let words = self.words(refusal);
         Err(SetupError::new(
@@ -1002,9 +1025,9 @@ fn script_load(script: &str) -> Cmd {
     command
 }
 
-fn script_call(verb: &str, script: &str, key: &str) -> Cmd {
+fn script_call(verb: &str, script: &str, key: &str, argument: &str) -> Cmd {
     let mut command = cmd(verb);
-    command.arg(script).arg(1).arg(key);
+    command.arg(script).arg(1).arg(key).arg(argument);
     command
 }
 

@@ -70,8 +70,12 @@ fn loaded(setup: &Setup) -> String {
     let scripts = setup.dialogue.scripts.as_ref().unwrap();
     let digests = scripts.to_load().map(|script| bulk(&script.digest));
     let config = format!("*2\r\n{}{}", bulk("appendfsync"), bulk("everysec"));
-    let probe = bulk("").repeat(2);
-    format!("*1\r\n:1\r\n{config}{}:0\r\n{probe}", digests.concat())
+    let probes = [Step::LearnProbe, Step::Probe].map(|step| bulk(&setup.dialogue.mark(step)));
+    format!(
+        "*1\r\n:1\r\n{config}{}:0\r\n{}",
+        digests.concat(),
+        probes.concat()
+    )
 }
 
 fn finish(setup: &mut Setup, chunk: usize, tail: &str) -> Box<Ready> {
@@ -125,6 +129,35 @@ fn what_arrives_behind_the_last_answer_is_kept() {
         ready.wire.received(rest.len());
         assert!(matches!(ready.wire.next_reply(), Ok(Some(Reply::Push(_)))));
         assert_eq!(ready.wire.next_reply(), Ok(None));
+    }
+}
+
+#[test]
+fn a_reply_too_many_or_too_few_is_noticed_before_the_connection_is_used() {
+    let mut setup = begin("redis://127.0.0.1");
+    send_all(&mut setup);
+    feed(&mut setup, (hello() + &introduction()).as_bytes(), 4096).unwrap();
+    let [first, last] =
+        [Step::LearnProbe, Step::Probe].map(|step| bulk(&setup.dialogue.mark(step)));
+    let whole = subscribed() + &loaded(&setup);
+    let before = whole.strip_suffix(&(first.clone() + &last)).unwrap();
+    let refusal = "-NOPERM no\r\n";
+    // As long as it takes for the set-up to end, and no more.
+    for end in [
+        first.clone() + &first,
+        bulk("") + &first,
+        bulk("") + &bulk(""),
+        last.clone(),
+        first.clone() + &bulk(""),
+        refusal.to_owned() + &first,
+    ] {
+        let mut setup = begin("redis://127.0.0.1");
+        send_all(&mut setup);
+        feed(&mut setup, (hello() + &introduction()).as_bytes(), 4096).unwrap();
+        let own = [Step::LearnProbe, Step::Probe].map(|step| bulk(&setup.dialogue.mark(step)));
+        let end = end.replace(&first, &own[0]).replace(&last, &own[1]);
+        let result = feed(&mut setup, (before.to_owned() + &end).as_bytes(), 4096);
+        assert!(result.is_err(), "{end:?}: {result:?}");
     }
 }
 
