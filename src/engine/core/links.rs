@@ -390,7 +390,7 @@ impl Core {
         }
     }
 
-    fn unanswered(
+    pub(super) fn unanswered(
         &mut self,
         (place, index): NodePlace,
         asked: Asked<Mark>,

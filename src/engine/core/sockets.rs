@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -180,6 +180,11 @@ impl Core {
         // A payload's own drop may panic; it is not worth an abort.
         std::mem::forget(payload);
         self.break_off(at, &reason, Status::Internal);
+        // Of a connection that was lost already.
+        let held = self.node(at).map(|node| std::mem::take(&mut node.held));
+        for asked in held.into_iter().flatten() {
+            self.unanswered(at, asked, Status::Internal, &reason.as_str().into());
+        }
     }
 
     /// Another poller has taken the former one's place: it watches all sockets. What they have brought since it was looked
@@ -230,40 +235,63 @@ impl Core {
     /// socket would block; otherwise a short read ends it, which for a plain stream socket means the same and saves a
     /// system call for every batch.
     pub(super) fn receive(&mut self, at: NodePlace, to_the_end: bool) {
+        let mut received = Received {
+            answers: std::mem::take(&mut self.answers),
+            in_hand: None,
+            calls: std::mem::take(&mut self.calls),
+        };
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            self.read_and_count(at, to_the_end, &mut received);
+        }));
+        if let Err(payload) = handled {
+            self.hold_uncounted(at, received);
+            resume_unwind(payload);
+        }
+        self.answers = received.answers;
+        self.calls = received.calls;
+    }
+
+    fn read_and_count(&mut self, at: NodePlace, to_the_end: bool, received: &mut Received) {
         let now = self.now;
-        let mut answers = std::mem::take(&mut self.answers);
-        let mut calls = std::mem::take(&mut self.calls);
         let Some(node) = self.node(at) else {
             return;
         };
         #[cfg(test)]
-        super::defects::strike(node.connection().and_then(|it| it.server.run_id.as_deref()));
+        super::defects::strike(super::defects::Place::Bytes, node);
         let result = match node.session() {
-            Some((connection, stream)) => read(
-                connection,
-                stream,
-                to_the_end,
-                now,
-                &mut answers,
-                &mut calls,
-            ),
+            Some((connection, stream)) => read(connection, stream, to_the_end, now, received),
             None => return,
         };
-        if !answers.is_empty() {
+        if !received.answers.is_empty() {
             node.silent_since = None;
         }
-        for (asked, answer) in answers.drain(..) {
+        received.answers.reverse();
+        while let Some((asked, answer)) = received.answers.pop() {
+            received.in_hand = Some(asked);
+            #[cfg(test)]
+            if let Some(node) = self.node(at) {
+                super::defects::strike(super::defects::Place::Answer, node);
+            }
             self.answered(at, asked, answer);
+            received.in_hand = None;
         }
-        self.answers = answers;
-        for text in calls.drain(..) {
+        for text in received.calls.drain(..) {
             self.call(at, &text);
         }
-        self.calls = calls;
         match result {
             Ok(Read::Everything) => {}
             Ok(Read::Enough) => self.unread.push(at),
             Err(error) => self.broken(at, &error),
+        }
+    }
+
+    /// A defect struck before these answers were counted: as they are not trusted, their questions stay without one. They are
+    /// ended with the connection.
+    fn hold_uncounted(&mut self, at: NodePlace, received: Received) {
+        let later = received.answers.into_iter().rev().map(|(asked, _)| asked);
+        let uncounted = received.in_hand.into_iter().chain(later);
+        if let Some(node) = self.node(at) {
+            node.held.extend(uncounted);
         }
     }
 
@@ -403,6 +431,14 @@ impl Core {
     }
 }
 
+/// What a connection has brought in one turn, as far as it was not handled yet.
+struct Received {
+    /// The answers, and the one that is being counted.
+    answers: Vec<(Asked<Mark>, Answer)>,
+    in_hand: Option<Asked<Mark>>,
+    calls: Vec<Vec<u8>>,
+}
+
 /// How much of a connection's input was read.
 enum Read {
     Everything,
@@ -416,9 +452,9 @@ fn read(
     stream: &mut Stream,
     to_the_end: bool,
     now: Nanos,
-    answers: &mut Vec<(Asked<Mark>, Answer)>,
-    calls: &mut Vec<Vec<u8>>,
+    received: &mut Received,
 ) -> io::Result<Read> {
+    let Received { answers, calls, .. } = received;
     let to_the_end = to_the_end || matches!(stream, Stream::Tls(_));
     // What the set-up left. Most often nothing.
     let mut taken = connection.received(0, now, answers, calls);
