@@ -73,8 +73,9 @@ impl Target {
 
     /// How much memory it takes, about, in bytes.
     pub(crate) fn size(&self) -> usize {
-        let name = |name: &Box<str>| name.len() + 2 * size_of::<Box<str>>();
-        size_of::<Target>() + self.names().iter().map(name).sum::<usize>()
+        let size = |name: &str| name.len() + 2 * size_of::<Box<str>>();
+        let names = self.names().iter().map(|name| size(name));
+        size_of::<Target>() + names.sum::<usize>()
     }
 
     /// The first resource's name.
