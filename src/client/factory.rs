@@ -17,10 +17,12 @@ use crate::engine::queue::EventKind;
 use crate::engine::runtime;
 use crate::engine::ticket::{Outcome, Ticket};
 use crate::error::{Error, Result, Status};
+use crate::log::{self, Level};
 use crate::logic::admission::RestartGuard;
 use crate::logic::quorum::MAX_NODES;
 use crate::node::address::{self, Address};
 use crate::node::target::{self, Target};
+use crate::node::tls::Verify;
 
 /// The longest name of a resource, in bytes.
 pub const MAX_RESOURCE_LENGTH: usize = 512;
@@ -75,6 +77,7 @@ impl Factory {
     /// As [`new`](Factory::new), with options.
     pub fn with_options<S: AsRef<str>>(urls: &[S], options: &Options) -> Result<Factory> {
         let addresses = parse_urls(urls, options)?;
+        warn_of_no_verification(&addresses, options);
         let settings = Arc::new(options.settings.clone());
         let runtime = runtime::get()?;
         let set = NodeSet::open(runtime, Arc::clone(&addresses), Arc::clone(&settings));
@@ -348,6 +351,17 @@ impl fmt::Debug for Factory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes = self.0.addresses.iter().map(|address| address.display());
         f.debug_set().entries(nodes).finish()
+    }
+}
+
+fn warn_of_no_verification(addresses: &[Arc<Address>], options: &Options) {
+    let speaks_tls = addresses.iter().any(|address| address.tls.is_some());
+    if speaks_tls && options.tls.verify == Verify::None {
+        log::write(Level::Warn, || {
+            "tls_verify=none: servers' certificates are not verified, so whoever is in between can read passwords and \
+             forge answers"
+                .to_owned()
+        });
     }
 }
 

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use super::{Input, assert_presentable};
 use crate::clock::{MILLISECOND, Nanos};
 use crate::logic::quorum::Vote;
-use crate::node::address::{Protocol, TlsFiles, parse};
+use crate::node::address::{Protocol, parse};
 use crate::node::command::{Answer, Form, Question, Terms};
 use crate::node::connection::{Asked, Connection};
 use crate::node::resp::{self, Reply};
 use crate::node::secret::Secret;
 use crate::node::setup::{Progress, Ready, Setup};
 use crate::node::target::Target;
+use crate::node::tls::TlsOptions;
 
 const URLS: [&str; 4] = [
     "redis://127.0.0.1/",
@@ -52,7 +53,7 @@ fn play(data: &[u8]) -> usize {
     let mut input = Input(data);
     let url = input.one_of(&URLS);
     let chunk = usize::from(input.byte()) + 1;
-    let address = parse(url, &TlsFiles::default(), Protocol::Auto).expect("the URL is one");
+    let address = parse(url, &TlsOptions::default(), Protocol::Auto).expect("the URL is one");
     let terms = Terms {
         max_ttl_ms: 120_000,
         ballot_retention_ms: 120_000,

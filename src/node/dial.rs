@@ -269,8 +269,13 @@ impl Dial {
     fn connected(&mut self, stream: Stream, now: Nanos) -> Result<(), SetupError> {
         match &self.address.tls {
             Some(tls) => {
+                // The files are read anew, as they may have been renewed. That blocks the driver for as long as some small
+                // local files take, which is less than another thread would.
+                let config = tls
+                    .config()
+                    .map_err(|error| SetupError::new(Status::Unreachable, error.message()))?;
                 let stream = stream
-                    .secure(tls)
+                    .secure(config, tls.name())
                     .map_err(|error| self.tls_failure(&error))?;
                 self.enter(Stage::Securing(stream), now);
             }

@@ -11,8 +11,9 @@ use testkit::{Certificates, ClientCertificates, Fault, Proxy, Server};
 
 use super::*;
 
-use crate::node::address::{Protocol, Tls, TlsFiles, parse};
+use crate::node::address::{Protocol, parse};
 use crate::node::text::RunId;
+use crate::node::tls::{TlsOptions, Verify};
 
 const LONG: Duration = Duration::from_secs(10);
 /// For servers that never answer.
@@ -30,7 +31,7 @@ fn terms() -> Terms {
     }
 }
 
-fn address(url: &str, files: &TlsFiles) -> Address {
+fn address(url: &str, files: &TlsOptions) -> Address {
     parse(url, files, Protocol::Auto).unwrap()
 }
 
@@ -70,7 +71,7 @@ fn finish(mut dial: Dial) -> Result<Established, SetupError> {
 
 /// An attempt at these addresses.
 fn dial_all(addresses: &[SocketAddr], timeout: Duration, url: &str) -> Dial {
-    let there = Arc::new(address(url, &TlsFiles::default()));
+    let there = Arc::new(address(url, &TlsOptions::default()));
     let timeout = timeout.as_nanos() as Nanos;
     let mut dial = Dial::new(there, timeout, terms(), None, clock::now());
     dial.resolved(addresses.to_vec(), clock::now());
@@ -78,7 +79,7 @@ fn dial_all(addresses: &[SocketAddr], timeout: Duration, url: &str) -> Dial {
 }
 
 fn reach(url: &str) -> Result<Established, SetupError> {
-    establish(&address(url, &TlsFiles::default()), LONG, terms(), None)
+    establish(&address(url, &TlsOptions::default()), LONG, terms(), None)
 }
 
 fn refusal(url: &str) -> SetupError {
@@ -195,7 +196,7 @@ fn an_address_that_swallows_packets_leaves_time_for_the_next() {
 
 #[test]
 fn a_name_that_is_looked_up_for_too_long_is_given_up() {
-    let there = Arc::new(address("redis://localhost", &TlsFiles::default()));
+    let there = Arc::new(address("redis://localhost", &TlsOptions::default()));
     let mut dial = Dial::new(there, 10, terms(), None, 100);
     assert_eq!(dial.name(), Some(("localhost", 6379)));
     assert!(dial.proceed(109).unwrap().is_none());
@@ -216,17 +217,12 @@ fn handshake_with(answer: &'static [u8]) -> SetupError {
         // What is left unread would become a reset, which can overtake the answer.
         let _ = client.read_to_end(&mut Vec::new());
     });
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    let mut there = self::address("redis://localhost", &TlsFiles::default());
-    there.tls = Some(Tls {
-        config: Arc::new(config),
-        name: "localhost".try_into().unwrap(),
-    });
+    // It never gets as far as a certificate.
+    let options = TlsOptions {
+        verify: Verify::None,
+        ..TlsOptions::default()
+    };
+    let there = self::address("rediss://localhost", &options);
     let timeout = LONG.as_nanos() as Nanos;
     let mut dial = Dial::new(Arc::new(there), timeout, terms(), None, clock::now());
     dial.resolved(vec![address], clock::now());
@@ -457,7 +453,7 @@ fn a_user_who_may_not_use_the_library_s_own_keys_is_refused() {
     assert!(refusal(&url).message.contains("permission"));
     let mut below_prefix = terms();
     below_prefix.key_prefix = "app:".into();
-    let there = address(&url, &TlsFiles::default());
+    let there = address(&url, &TlsOptions::default());
     establish(&there, LONG, below_prefix, None).unwrap();
 }
 
@@ -507,14 +503,14 @@ fn a_full_server_says_so() {
 #[test]
 fn dead_stopped_and_silent_servers_are_told_apart() {
     let server = Server::builder().start();
-    let there = address(&server.url(), &TlsFiles::default());
+    let there = address(&server.url(), &TlsOptions::default());
     server.stop();
     let error = establish(&there, SHORT, terms(), None).unwrap_err();
     assert_eq!(error.kind, Status::Timeout);
     server.cont();
     let proxy = Proxy::to(&server);
     proxy.set(Fault::BlackHole);
-    let behind = address(&proxy.url(), &TlsFiles::default());
+    let behind = address(&proxy.url(), &TlsOptions::default());
     let error = establish(&behind, SHORT, terms(), None).unwrap_err();
     assert_eq!(error.kind, Status::Timeout);
     server.kill();
@@ -539,7 +535,7 @@ fn a_connection_cut_anywhere_in_the_set_up_is_an_error() {
 #[test]
 fn the_old_connection_is_ended_unless_the_server_is_another() {
     let server = Server::builder().start();
-    let there = address(&server.url(), &TlsFiles::default());
+    let there = address(&server.url(), &TlsOptions::default());
     let mut old = reach(&server.url()).unwrap();
     let mut superseded = Superseded {
         run_id: RunId::new(&[b'0'; 40]).unwrap(),
@@ -574,15 +570,15 @@ impl Vault {
         Vault { dir, certificates }
     }
 
-    fn ca_only(&self) -> TlsFiles {
-        TlsFiles {
+    fn ca_only(&self) -> TlsOptions {
+        TlsOptions {
             ca: Some(self.certificates.ca.clone()),
-            ..TlsFiles::default()
+            ..TlsOptions::default()
         }
     }
 
-    fn with_client(&self) -> TlsFiles {
-        TlsFiles {
+    fn with_client(&self) -> TlsOptions {
+        TlsOptions {
             certificate: Some(self.certificates.client_certificate.clone()),
             key: Some(self.certificates.client_key.clone()),
             ..self.ca_only()
@@ -601,7 +597,7 @@ impl Drop for Vault {
     }
 }
 
-fn reach_with(url: &str, files: &TlsFiles) -> Result<Established, SetupError> {
+fn reach_with(url: &str, files: &TlsOptions) -> Result<Established, SetupError> {
     establish(&address(url, files), LONG, terms(), None)
 }
 
@@ -629,7 +625,7 @@ fn tls_with_an_own_authority() {
     let stranger = Vault::new();
     let error = reach_with(&server.url(), &stranger.ca_only()).unwrap_err();
     assert_eq!(error.kind, Status::Unreachable);
-    assert!(error.message.contains("as the CA file"), "{error:?}");
+    assert!(error.message.contains("as tls_ca_file"), "{error:?}");
     let plain = refusal(&server.url().replace("rediss", "redis"));
     assert_eq!(plain.kind, Status::Unreachable);
     assert!(plain.message.contains("rediss://"), "{plain:?}");

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::clock::MILLISECOND;
-use crate::node::address::{TlsFiles, parse};
+use crate::node::address::parse;
+use crate::node::tls::TlsOptions;
 
 const RUN_ID: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -15,7 +16,7 @@ fn begin(url: &str) -> Setup {
         fair_grace_ms: 50,
         channel: "redlock:test".into(),
     };
-    let address = parse(url, &TlsFiles::default(), Protocol::Auto).unwrap();
+    let address = parse(url, &TlsOptions::default(), Protocol::Auto).unwrap();
     Setup::new(Arc::new(address), terms, None, MILLISECOND)
 }
 
