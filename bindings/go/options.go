@@ -51,8 +51,8 @@ func WithKeyPrefix(prefix string) Option {
 	return WithOption("key_prefix", prefix)
 }
 
-// WithTLSFiles sets, for rediss:// URLs, PEM files with the authorities that a server's certificate must be signed by,
-// and with the certificate and key that this client shows. Each may be empty.
+// WithTLSFiles sets, for rediss:// URLs, PEM files with the authorities that a server's certificate must be signed by (or
+// that certificate itself), and with the certificate and key that this client shows. Each may be empty.
 func WithTLSFiles(authorities, certificate, key string) Option {
 	return func(o *factoryOptions) {
 		for _, file := range []setting{
@@ -63,6 +63,18 @@ func WithTLSFiles(authorities, certificate, key string) Option {
 			}
 		}
 	}
+}
+
+// WithTLSServerName sets, for rediss:// URLs, the name that servers' certificates must bear, if it is not the host of each
+// URL.
+func WithTLSServerName(name string) Option {
+	return WithOption("tls_server_name", name)
+}
+
+// WithTLSVerify sets, for rediss:// URLs, what of a server's certificate is verified: "full", all but its name with "ca", or
+// nothing with "none".
+func WithTLSVerify(what string) Option {
+	return WithOption("tls_verify", what)
 }
 
 func inMilliseconds(d time.Duration) string {

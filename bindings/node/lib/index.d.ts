@@ -26,12 +26,16 @@ export interface FactoryOptions {
   keyPrefix?: string;
   /** The version of the Redis protocol. */
   protocol?: "auto" | "resp2" | "resp3";
-  /** For rediss://: a PEM file with the certificates that a server's must be signed by. */
+  /** For rediss://: a PEM file with the certificates that a server's must be signed by, or with its own. */
   tlsCaFile?: string;
   /** For rediss://: a PEM file with the certificate that this client shows. */
   tlsCertFile?: string;
   /** For rediss://: a PEM file with that certificate's private key. */
   tlsKeyFile?: string;
+  /** For rediss://: the name that servers' certificates must bear, if it is not the host of each URL. */
+  tlsServerName?: string;
+  /** For rediss://: what of a server's certificate is verified: all, all but its name, or nothing. */
+  tlsVerify?: "full" | "ca" | "none";
   /** Whether locks have fencing tokens. */
   fencing?: boolean | "on" | "off";
   /** Whether those who wait for a lock are served in the order of their arrival. */

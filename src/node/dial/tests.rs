@@ -680,3 +680,66 @@ fn a_key_of_another_certificate_is_refused_by_name() {
     let error = parse("rediss://localhost", &files, Protocol::Auto).unwrap_err();
     assert!(error.message().contains("holds no private key"), "{error}");
 }
+
+/// A server that shows one certificate and has the key of another, which real servers refuse to do.
+fn impostor(shown: &Certificates, own: &Certificates) -> (String, std::thread::JoinHandle<()>) {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certificate = CertificateDer::from_pem_file(&shown.server_certificate).unwrap();
+    let key = PrivateKeyDer::from_pem_file(&own.server_key).unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let both = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(both));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rediss://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        // The client is expected to hang up.
+        while session.is_handshaking() && session.complete_io(&mut client).is_ok() {}
+    });
+    (url, server)
+}
+
+#[test]
+fn a_certificate_without_its_key_is_refused() {
+    let (signed, other) = (Vault::new(), Vault::new());
+    let dir = other.dir.join("pinned");
+    let pinned = Certificates::self_signed(dir, &["127.0.0.1"], false);
+    for shown in [&signed.certificates, &pinned] {
+        for verify in [Verify::Full, Verify::Ca] {
+            let (url, server) = impostor(shown, &other.certificates);
+            let options = TlsOptions {
+                ca: Some(shown.ca.clone()),
+                verify,
+                ..TlsOptions::default()
+            };
+            let error = reach_with(&url, &options).unwrap_err();
+            assert!(error.message.contains("BadSignature"), "{error:?}");
+            server.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_same_files_make_the_same_configuration() {
+    let vault = Vault::new();
+    let there = address("rediss://localhost", &vault.with_client());
+    let tls = there.tls.unwrap();
+    let first = tls.config().unwrap();
+    assert!(Arc::ptr_eq(&first, &tls.config().unwrap()));
+    Certificates::issue(&vault.dir);
+    let second = tls.config().unwrap();
+    assert!(!Arc::ptr_eq(&first, &second));
+    assert!(Arc::ptr_eq(&second, &tls.config().unwrap()));
+    std::fs::remove_file(&vault.certificates.client_key).unwrap();
+    let error = tls.config().unwrap_err();
+    assert!(error.message().contains("client.key"), "{error}");
+}

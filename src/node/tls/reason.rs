@@ -17,7 +17,7 @@ pub(crate) fn reason(error: &io::Error) -> Option<String> {
         rustls::Error::InvalidCertificate(reason) => format!(
             "the server's certificate is not accepted: {}{}",
             // It may repeat the names in the certificate.
-            ServerText::new(reason.to_string().as_bytes(), None),
+            ServerText::new(objection(reason).as_bytes(), None),
             certificate_hint(reason)
         ),
         rustls::Error::AlertReceived(alert) => {
@@ -28,6 +28,14 @@ pub(crate) fn reason(error: &io::Error) -> Option<String> {
             format!("TLS failed: {reason}")
         }
     })
+}
+
+/// In rustls's words, or in those of what it wraps.
+fn objection(error: &CertificateError) -> String {
+    match error {
+        CertificateError::Other(other) => other.0.to_string(),
+        _ => error.to_string(),
+    }
 }
 
 fn certificate_hint(error: &CertificateError) -> &'static str {
