@@ -14,7 +14,6 @@ from typing import Any, Iterable, Mapping, NamedTuple, Union
 from urllib.parse import quote
 
 from . import _urls
-from ._library import library
 from .errors import InvalidArgumentError
 
 #: One node: redis-py's arguments, a dict with ``url``, a URL, or a redis-py client.
@@ -240,19 +239,7 @@ def _verify(arguments: Mapping[str, Any]) -> dict[str, str]:
     check_hostname = arguments.get("ssl_check_hostname")
     if check_hostname is not None and not _flag("ssl_check_hostname", check_hostname) and verify == "full":
         verify = "ca"
-    if verify == "full":
-        return {}
-    if "tls_verify" not in _option_names():
-        argument = "ssl_cert_reqs" if verify == "none" else "ssl_check_hostname"
-        raise InvalidArgumentError(
-            f"{argument}: this C library always verifies a server's certificate and its name. Give the server's "
-            "certificate, or that of its authority, in ssl_ca_certs"
-        )
-    return {"tls_verify": verify}
-
-
-def _option_names() -> list[str]:
-    return [library.option_name(i).decode() for i in range(library.option_count())]
+    return {} if verify == "full" else {"tls_verify": verify}
 
 
 def _refuse(name: Any, value: Any) -> None:
