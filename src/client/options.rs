@@ -37,6 +37,8 @@ pub struct Options {
     pub(crate) settings: Settings,
     pub(crate) tls: TlsOptions,
     pub(crate) protocol: Protocol,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) ask_credentials: bool,
 }
 
 /// The longest time that an option may be set to: a day, in ms.
@@ -312,6 +314,38 @@ const TABLE: &[Row] = &[
     },
     Row {
         info: OptionInfo {
+            name: "password_file",
+            default: "",
+            values: "a path, or nothing",
+            description: "A file with the password of all nodes, in place of those in their URLs; a line break at its end is not \
+                          part of it. It is read at each connect, so that a renewed one counts for the next connection; it \
+                          must stay readable.",
+        },
+        set: |options, value| {
+            options.password_file = path(value)?;
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "ask_credentials",
+            default: "off",
+            values: "on, off",
+            description: "`on`: each connection waits, for connect_timeout_ms at most, until the program has given \
+                          credentials. It is asked by an event of a queue, once for all nodes that wait at that time. \
+                          `off`: what was given last, password_file or the URL counts.",
+        },
+        set: |options, value| {
+            options.ask_credentials = match value {
+                "on" => true,
+                "off" => false,
+                _ => return Err(NotAllowed),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
             name: "tls_ca_file",
             default: "",
             values: "a path, or nothing",
@@ -420,6 +454,8 @@ impl Default for Options {
             },
             tls: TlsOptions::default(),
             protocol: Protocol::Auto,
+            password_file: None,
+            ask_credentials: false,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::credentials::Login;
 use super::secret::Secret;
 use super::tls::{self, Tls, TlsOptions};
 use super::url;
@@ -46,6 +47,14 @@ impl Address {
     /// The canonical URL without credentials, for errors, logs and reports.
     pub(crate) fn display(&self) -> &str {
         &self.display
+    }
+
+    /// Who logs in, by the URL.
+    pub(crate) fn login(&self) -> Login {
+        Login {
+            user: self.user.clone(),
+            password: self.password.clone(),
+        }
     }
 
     /// Whether both name one database of one server: it would vote twice, whatever user it is asked as. (Two names of one

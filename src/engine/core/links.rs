@@ -95,7 +95,8 @@ impl Core {
         let epoch = self.epochs;
         node.epoch = epoch;
         let (address, superseded) = (Arc::clone(&node.address), node.superseded.clone());
-        let dial = Dial::new(address, timeout, terms, superseded, now);
+        let credentials = Arc::clone(&set.credentials);
+        let dial = Dial::new(address, credentials, timeout, terms, superseded, now);
         let runtime = self.runtime;
         let looked_up = dial.name().map_or(Ok(()), |(host, port)| {
             runtime.resolver.look_up(host, port, move |result| {
@@ -154,7 +155,7 @@ impl Core {
             return;
         };
         let mut result = dial.proceed(now);
-        let (mut to_watch, due) = (None, dial.due());
+        let (mut to_watch, due, asks) = (None, dial.due(), dial.asks());
         if let Ok(established) = &result {
             to_watch = dial.next_to_watch(established.as_ref());
         }
@@ -172,6 +173,9 @@ impl Core {
                     epoch,
                 };
                 self.timers.set(due, timer);
+                if asks {
+                    self.ask_for_credentials(place);
+                }
             }
             Ok(Some(established)) => self.dialled(at, Ok(established)),
             Err(error) => self.dialled(at, Err(error)),
@@ -188,7 +192,11 @@ impl Core {
     }
 
     /// An attempt to connect has come to its end.
-    fn dialled(&mut self, at @ (place, _): NodePlace, result: Result<Established, SetupError>) {
+    pub(super) fn dialled(
+        &mut self,
+        at @ (place, _): NodePlace,
+        result: Result<Established, SetupError>,
+    ) {
         let unique = result.and_then(|established| match self.twin(at, &established) {
             None => Ok(established),
             Some(twin) => {
@@ -267,6 +275,7 @@ impl Core {
             wire,
             server,
             scripts,
+            password,
         } = established;
         let Some(set) = self.sets[place].as_mut() else {
             return;
@@ -286,7 +295,6 @@ impl Core {
         };
         let proven = clock::from_ms(admission::probation_ms(set.settings.max_ttl_ms));
         self.timers.set(self.now + proven, timer);
-        let password = node.address.password.clone();
         let connection = Connection::new(wire, server, scripts, password, self.now);
         node.link = Link::Up(Box::new(connection));
         node.stream = Some(stream);

@@ -45,7 +45,14 @@ fn establish(
     let timeout = timeout.as_nanos() as Nanos;
     let address = Arc::new(address.clone());
     let superseded = superseded.cloned();
-    let mut dial = Dial::new(address, timeout, terms, superseded, clock::now());
+    let mut dial = Dial::new(
+        address,
+        Arc::default(),
+        timeout,
+        terms,
+        superseded,
+        clock::now(),
+    );
     if let Some(name) = dial.name() {
         let found = name.to_socket_addrs().unwrap().collect();
         dial.resolved(found, clock::now());
@@ -73,7 +80,7 @@ fn finish(mut dial: Dial) -> Result<Established, SetupError> {
 fn dial_all(addresses: &[SocketAddr], timeout: Duration, url: &str) -> Dial {
     let there = Arc::new(address(url, &TlsOptions::default()));
     let timeout = timeout.as_nanos() as Nanos;
-    let mut dial = Dial::new(there, timeout, terms(), None, clock::now());
+    let mut dial = Dial::new(there, Arc::default(), timeout, terms(), None, clock::now());
     dial.resolved(addresses.to_vec(), clock::now());
     dial
 }
@@ -197,7 +204,7 @@ fn an_address_that_swallows_packets_leaves_time_for_the_next() {
 #[test]
 fn a_name_that_is_looked_up_for_too_long_is_given_up() {
     let there = Arc::new(address("redis://localhost", &TlsOptions::default()));
-    let mut dial = Dial::new(there, 10, terms(), None, 100);
+    let mut dial = Dial::new(there, Arc::default(), 10, terms(), None, 100);
     assert_eq!(dial.name(), Some(("localhost", 6379)));
     assert!(dial.proceed(109).unwrap().is_none());
     let error = dial.proceed(110).unwrap_err();
@@ -224,7 +231,14 @@ fn handshake_with(answer: &'static [u8]) -> SetupError {
     };
     let there = self::address("rediss://localhost", &options);
     let timeout = LONG.as_nanos() as Nanos;
-    let mut dial = Dial::new(Arc::new(there), timeout, terms(), None, clock::now());
+    let mut dial = Dial::new(
+        Arc::new(there),
+        Arc::default(),
+        timeout,
+        terms(),
+        None,
+        clock::now(),
+    );
     dial.resolved(vec![address], clock::now());
     let error = finish(dial).unwrap_err();
     server.join().unwrap();

@@ -17,7 +17,8 @@ fn begin(url: &str) -> Setup {
         channel: "redlock:test".into(),
     };
     let address = parse(url, &TlsOptions::default(), Protocol::Auto).unwrap();
-    Setup::new(Arc::new(address), terms, None, MILLISECOND)
+    let login = address.login();
+    Setup::new(Arc::new(address), login, terms, None, MILLISECOND)
 }
 
 /// Passes bytes in, at most `chunk` at a time.
