@@ -630,7 +630,8 @@ redlock_status redlock_factory_set_credentials(struct redlock_factory *factory,
  *
  * For the option "ask_credentials", with which no connection is made before this has been called. The receiver of the event answers
  * with redlock_factory_set_credentials() or redlock_factory_refuse_credentials(), from any thread and at any time within the option
- * "connect_timeout_ms"; credentials that come later are used for connections that begin within that time. Events without an answer
+ * "connect_timeout_ms"; what is given counts for as long for other
+ * connections too, unless a node refuses it. Events without an answer
  * are repeated after 30 seconds. A later call replaces the queue. After a fork, call it in the child with a queue of the child's.
  * Does not block; any thread.
  *

@@ -36,7 +36,8 @@ pub(crate) struct Credentials {
 struct Given {
     user: Option<String>,
     password: Secret,
-    at: Nanos,
+    /// When; `None` once a server has refused them.
+    at: Option<Nanos>,
 }
 
 impl Credentials {
@@ -54,7 +55,11 @@ impl Credentials {
 
     /// For connections from now on. Without a user, each URL's own.
     pub(crate) fn give(&self, user: Option<String>, password: Secret, at: Nanos) {
-        let given = Given { user, password, at };
+        let given = Given {
+            user,
+            password,
+            at: Some(at),
+        };
         self.given.store(Some(given.into()));
     }
 
@@ -65,8 +70,27 @@ impl Credentials {
 
     /// Whether a connection has to ask for them: what was given since `since` is still good.
     pub(crate) fn have_to_be_asked_for(&self, since: Nanos) -> bool {
-        let is_fresh = |given: &Given| given.at >= since;
+        let is_fresh = |given: &Given| given.at.is_some_and(|at| at >= since);
         self.asked && !self.given.load().as_deref().is_some_and(is_fresh)
+    }
+
+    /// A server has refused what was given: it is not good for other connections.
+    pub(crate) fn were_refused(&self) {
+        let outdated = |given: &Given| Given {
+            user: given.user.clone(),
+            password: given.password.clone(),
+            at: None,
+        };
+        if let Some(given) = self.given.load_full() {
+            // Unless others were given in the same moment.
+            self.given
+                .compare_and_swap(&given, Some(outdated(&given).into()));
+        }
+    }
+
+    /// Whether connections wait for what the program gives.
+    pub(crate) fn are_asked_for(&self) -> bool {
+        self.asked
     }
 
     /// Who logs in at this address now. May read a file, which blocks: it is small and local.

@@ -111,7 +111,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     ({"password": b"\xff"}, ValueError, "UTF-8"),
     ({"password": "a\0"}, ValueError, "NUL"),
     ({"ssl": True, "ssl_ca_data": "..."}, ValueError, "ssl_ca_data"),
-    ({"credential_provider": object()}, ValueError, "credential_provider"),
+    ({"credential_provider": object()}, TypeError, "get_credentials"),
     ({"socket_timeout": 0}, ValueError, "socket_timeout"),
     ({"socket_timeout": "1"}, TypeError, "socket_timeout"),
     ({"protocol": 4}, ValueError, "protocol"),

@@ -44,12 +44,14 @@ impl Core {
         self.deliveries.asks(Arc::clone(queue), *id);
     }
 
-    /// Whoever waits for credentials goes on, and so does a node that has refused the former ones.
+    /// Whoever waits for credentials goes on. If nobody is asked, so does a node that has refused the former ones; otherwise it asks
+    /// itself, after its rest, as those that it is given may be refused again.
     pub(super) fn credentials(&mut self, place: usize, given: Result<(), String>) {
         let Some(set) = self.sets[place].as_mut() else {
             return;
         };
         set.asked_since = None;
+        let are_asked_for = set.credentials.are_asked_for();
         for index in 0..set.nodes.len() {
             let at = (place, index);
             let Some(node) = self.node(at) else { continue };
@@ -59,7 +61,7 @@ impl Core {
                     let message = format!("the program has no credentials: {reason}");
                     self.dialled(at, Err(SetupError::new(Status::Unreachable, message)));
                 }
-                (Link::Down, Ok(())) if node.trouble.0 == Status::Server => {
+                (Link::Down, Ok(())) if !are_asked_for && node.trouble.0 == Status::Server => {
                     node.backoff.reset();
                     self.connect(at);
                 }

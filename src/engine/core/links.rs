@@ -239,6 +239,11 @@ impl Core {
 
     /// A node can't be reached; it is tried again after a rest.
     fn connect_failed(&mut self, (place, index): NodePlace, failure: SetupError) {
+        if let Some(set) = self.sets[place].as_ref()
+            && failure.kind == Status::Server
+        {
+            set.credentials.were_refused();
+        }
         let Some(node) = self.node((place, index)) else {
             return;
         };
