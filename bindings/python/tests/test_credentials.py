@@ -16,7 +16,6 @@ from helpers import PATIENCE, Nodes, wait_until
 
 from libredlock import ClosedError, InvalidArgumentError, RedLock, RedLockFactory, aio
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
