@@ -403,12 +403,16 @@ impl Setup {
         if let Some(refusal) = &self.dialogue.last_refusal {
             return refusal.clone();
         }
-        // What else a server may be that takes a connection and hangs up on the first command.
-        let hint = match is_plain && self.received == 0 {
-            true => " (for a TLS port use rediss://)",
-            false => "",
-        };
+        // What else a server may be that takes a connection and hangs up on the first command; or on another one.
         let what = self.awaits();
+        let hint = match (self.received, what) {
+            (0, "HELLO") if is_plain => {
+                " (for a TLS port use rediss://; for a proxy that does not know HELLO, protocol=resp2)"
+            }
+            (0, _) if is_plain => " (for a TLS port use rediss://)",
+            (0, _) => "",
+            _ => " (a proxy may not pass that command on)",
+        };
         SetupError::new(
             Status::Unreachable,
             format!("the server closed the connection instead of answering {what}{hint}"),
