@@ -118,6 +118,11 @@ enum {
    * does not know it. `status` is `REDLOCK_ERR_EXPIRED` or `REDLOCK_ERR_NO_QUORUM`.
    */
   REDLOCK_EVENT_LOST = 5,
+  /**
+   * The kind of event by which redlock_factory_ask_for_credentials() asks for credentials: the end of no operation, so
+   * redlock_cancel() does not know it. `status` is `REDLOCK_OK`.
+   */
+  REDLOCK_EVENT_CREDENTIALS = 6,
 };
 
 /**
@@ -189,7 +194,8 @@ typedef struct redlock_lock redlock_lock;
 typedef struct redlock_options redlock_options;
 
 /**
- * Collects the events of operations that were submitted to it, each operation's exactly one, and of kept locks that are lost.
+ * Collects the events of operations that were submitted to it, each operation's exactly one, of kept locks that are lost, and of
+ * factories that ask for credentials.
  *
  * Made by redlock_queue_new(), freed by redlock_queue_free(). Any number of threads may submit to it, wait on it and cancel at
  * once. After a fork it belongs to the parent alone: in the child every operation on it answers `REDLOCK_ERR_FORKED`.
@@ -204,11 +210,12 @@ typedef struct redlock_queue redlock_queue;
 typedef int32_t redlock_status;
 
 /**
- * The end of one submitted operation, or the loss of a lock that was kept alive. 96 bytes on every platform with 64-bit pointers, and so in later versions too.
+ * The end of one submitted operation, the loss of a lock that was kept alive, or a question for credentials. 96 bytes on every platform with 64-bit pointers, and so in later versions too.
  */
 typedef struct redlock_event {
   /**
-   * The number that was given when the operation was submitted, or to redlock_lock_keep_alive().
+   * The number that was given when the operation was submitted, or to redlock_lock_keep_alive() or
+   * redlock_factory_ask_for_credentials().
    */
   uint64_t id;
   /**
@@ -596,6 +603,63 @@ redlock_status redlock_factory_check(struct redlock_factory *factory,
  */
 redlock_status redlock_factory_vouch(struct redlock_factory *factory,
                                      struct redlock_error **err);
+
+/**
+ * Gives the credentials by which all nodes of a factory are logged in to from now on, in place of those in their URLs and in the
+ * option "password_file".
+ *
+ * For passwords that are changed and tokens that run out. Connections that there are stay as they are: give the new ones before
+ * the nodes stop taking the old ones. Nodes that have refused the old ones are tried at once. Does not block; any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param username the user; NULL keeps the one of each URL, or the server's default user. Copied.
+ * @param password the password or token; it appears in no message, error or log line. NULL, with a `username` of NULL, takes back
+ *        what was given: the URLs and the option "password_file" count again. Copied.
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile;
+ *         `REDLOCK_ERR_SYSTEM`
+ */
+redlock_status redlock_factory_set_credentials(struct redlock_factory *factory,
+                                               const char *username,
+                                               const char *password,
+                                               struct redlock_error **err);
+
+/**
+ * Has a factory ask for credentials: by an event of the kind `REDLOCK_EVENT_CREDENTIALS` in `queue`, whenever connections wait for
+ * them, once for all of these.
+ *
+ * For the option "ask_credentials", with which no connection is made before this has been called. The receiver of the event answers
+ * with redlock_factory_set_credentials() or redlock_factory_refuse_credentials(), from any thread and at any time within the option
+ * "connect_timeout_ms"; what is given counts for as long for other
+ * connections too, unless a node refuses it. Events without an answer
+ * are repeated after 30 seconds. A later call replaces the queue. After a fork, call it in the child with a queue of the child's.
+ * Does not block; any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param queue the queue, which may be freed before the factory; then nobody is asked. Not NULL
+ * @param id the number that the events bear
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_FORKED` when the queue is the parent's;
+ *         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_SYSTEM`
+ */
+redlock_status redlock_factory_ask_for_credentials(struct redlock_factory *factory,
+                                                   struct redlock_queue *queue,
+                                                   uint64_t id,
+                                                   struct redlock_error **err);
+
+/**
+ * Says why there are no credentials at the moment. Connections that wait for them end with that reason, which the nodes' errors
+ * repeat, and are attempted again later. Does not block; any thread.
+ *
+ * @param factory the factory; not NULL
+ * @param reason the reason, for people; without secrets. Not NULL. Copied.
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile;
+ *         `REDLOCK_ERR_SYSTEM`
+ */
+redlock_status redlock_factory_refuse_credentials(struct redlock_factory *factory,
+                                                  const char *reason,
+                                                  struct redlock_error **err);
 
 /**
  * Acquires the lock on a resource.

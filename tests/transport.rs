@@ -4,10 +4,12 @@
 mod common;
 
 use std::path::Path;
+use std::sync::{Mutex, Once, PoisonError};
 
-use common::{Scratch, TTL, calls, child, eventually};
+use common::{Scratch, TTL, calls, child, eventually, trouble, works_again};
+use redlock::log::{self, Level};
 use redlock::{Factory, Options, Status, Wait};
-use testkit::{Certificates, ClientCertificates, Cluster, Server};
+use testkit::{Certificates, ClientCertificates, Cluster, Flaw, Server};
 
 fn connect(url: &str, changes: &[(&str, &str)]) -> Factory {
     Factory::with_options(&[url], &common::options_with(changes)).unwrap()
@@ -49,6 +51,14 @@ impl Secure {
     fn start(clients: ClientCertificates) -> Secure {
         let scratch = Scratch::new();
         let certificates = Certificates::issue(scratch.path().join("own"));
+        Secure::asking(clients, certificates, scratch)
+    }
+
+    fn with(certificates: Certificates, scratch: Scratch) -> Secure {
+        Secure::asking(ClientCertificates::Ignored, certificates, scratch)
+    }
+
+    fn asking(clients: ClientCertificates, certificates: Certificates, scratch: Scratch) -> Secure {
         let server = Server::builder().tls(&certificates, clients).start();
         Secure {
             server,
@@ -116,6 +126,208 @@ fn tls_from_a_server_of_another_name_is_refused() {
     let (status, message) = refusal(&server.url(), &files);
     assert_eq!(status, Status::Unreachable);
     assert!(message.contains("certificate is not accepted"), "{message}");
+}
+
+#[test]
+fn tls_with_the_name_that_the_certificate_bears() {
+    if common::no_tls() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let certificates = Certificates::issue_for(scratch.path(), &["elsewhere.example.com"]);
+    let tls = Secure::with(certificates, scratch);
+    let name = |name| ("tls_server_name", name);
+    let (_, message) = refusal(&tls.server.url(), &[tls.ca()]);
+    assert!(message.contains("tls_server_name"), "{message}");
+    for right in ["elsewhere.example.com", "ELSEWHERE.example.com"] {
+        locks(&tls.server, &tls.server.url(), &[tls.ca(), name(right)]);
+    }
+    let (_, message) = refusal(&tls.server.url(), &[tls.ca(), name("other.example.com")]);
+    assert!(message.contains("elsewhere.example.com"), "{message}");
+    let error = Options::new()
+        .set("tls_server_name", "no name")
+        .unwrap_err();
+    assert!(error.message().contains("tls_server_name"), "{error}");
+}
+
+#[test]
+fn tls_verify_says_what_is_checked() {
+    if common::no_tls() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let named = Certificates::issue_for(scratch.path().join("named"), &["elsewhere.example.com"]);
+    let strangers = Certificates::issue(scratch.path().join("strangers"));
+    let tls = Secure::with(named, scratch);
+    let url = tls.server.url();
+    let (right, wrong) = (tls.ca(), ("tls_ca_file", path(&strangers.ca)));
+    let verify = |mode| ("tls_verify", mode);
+    refusal(&url, &[right, verify("full")]);
+    locks(&tls.server, &url, &[right, verify("ca")]);
+    let (_, message) = refusal(&url, &[wrong, verify("ca")]);
+    assert!(message.contains("certificate is not accepted"), "{message}");
+    locks(&tls.server, &url, &[wrong, verify("none")]);
+    locks(&tls.server, &url, &[verify("none")]);
+    // TLS 1.2 has its signatures checked by another way.
+    tls.server.restart_with(&["tls-protocols \"TLSv1.2\""]);
+    locks(&tls.server, &url, &[right, verify("ca")]);
+    locks(&tls.server, &url, &[verify("none")]);
+}
+
+/// In a process of its own, whose log holds this test's messages only.
+#[test]
+fn a_factory_that_verifies_nothing_says_so_once() {
+    let test = "a_factory_that_verifies_nothing_says_so_once";
+    let Some(url) = child::role() else {
+        if common::no_tls() {
+            return;
+        }
+        let tls = Secure::start(ClientCertificates::Ignored);
+        return child::succeeds(child::command(test, &tls.server.url()));
+    };
+    let warnings = || {
+        let log = log_so_far();
+        let about = |(level, text): &&(Level, String)| {
+            *level == Level::Warn && text.contains("tls_verify=none")
+        };
+        log.iter().filter(about).count()
+    };
+    log_so_far();
+    let none = ("tls_verify", "none");
+    // It does not matter to a plain URL.
+    drop(Factory::with_options(
+        &["redis://127.0.0.1:1"],
+        &common::options_with(&[none]),
+    ));
+    let urls = [format!("{url}/0"), format!("{url}/1")];
+    let factory = Factory::with_options(&urls, &common::options_with(&[none])).unwrap();
+    let _ = factory.check();
+    eventually("the first factory's warning", || warnings() == 1);
+    let other = connect(&url, &[none]);
+    other
+        .acquire("r", TTL, Wait::No)
+        .unwrap()
+        .release()
+        .unwrap();
+    eventually("the second factory's warning", || warnings() == 2);
+}
+
+/// What this process has said, from the first call on.
+fn log_so_far() -> Vec<(Level, String)> {
+    static LOG: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
+    static LISTEN: Once = Once::new();
+    let lock = || LOG.lock().unwrap_or_else(PoisonError::into_inner);
+    LISTEN.call_once(|| {
+        let take = move |level, text: &str| lock().push((level, text.to_owned()));
+        log::set(Some(Box::new(take)), Level::Info);
+    });
+    lock().clone()
+}
+
+/// As `openssl req -x509` makes one.
+#[test]
+fn tls_with_a_certificate_that_is_its_own_authority() {
+    if common::no_tls() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let own = |name: &str, names: &[&str], expired| {
+        Certificates::self_signed(scratch.path().join(name), names, expired)
+    };
+    let strangers = own("strangers", &["127.0.0.1"], false);
+    let old = own("old", &["127.0.0.1"], true);
+    let elsewhere = own("elsewhere", &["elsewhere.example.com"], false);
+    let tls = Secure::with(own("server", &["127.0.0.1"], false), Scratch::new());
+    let url = tls.server.url();
+    locks(&tls.server, &url, &[tls.ca()]);
+    locks(&tls.server, &url, &[tls.ca(), ("tls_verify", "ca")]);
+    // What is not in the file is not accepted, though it may be of the same name.
+    let (_, message) = refusal(&url, &[("tls_ca_file", path(&strangers.ca))]);
+    assert!(message.contains("tls_ca_file"), "{message}");
+    let tls = Secure::with(elsewhere, Scratch::new());
+    let (_, message) = refusal(&tls.server.url(), &[tls.ca()]);
+    assert!(message.contains("tls_server_name"), "{message}");
+    let tls = Secure::with(old, Scratch::new());
+    let (_, message) = refusal(&tls.server.url(), &[tls.ca()]);
+    assert!(message.contains("expired"), "{message}");
+}
+
+/// A server's certificate may be given without the authority that signed it.
+#[test]
+fn tls_with_a_certificate_that_is_pinned_itself() {
+    if common::no_tls() {
+        return;
+    }
+    let tls = Secure::start(ClientCertificates::Ignored);
+    let pinned = ("tls_ca_file", path(&tls.certificates.server_certificate));
+    locks(&tls.server, &tls.server.url(), &[pinned]);
+    // The client's is signed by the same authority, and no server's.
+    let other = ("tls_ca_file", path(&tls.certificates.client_certificate));
+    refusal(&tls.server.url(), &[other]);
+}
+
+#[test]
+fn a_certificate_error_names_its_remedy() {
+    if common::no_tls() {
+        return;
+    }
+    for (flaw, remedy) in [
+        (Flaw::Expired, "renew"),
+        (Flaw::NotYetValid, "clock"),
+        (Flaw::CommonNameOnly, "subjectAltName"),
+        (Flaw::Version1, "X.509 version 1"),
+    ] {
+        let scratch = Scratch::new();
+        let tls = Secure::with(Certificates::flawed(scratch.path(), flaw), scratch);
+        let (status, message) = refusal(&tls.server.url(), &[tls.ca()]);
+        assert_eq!(status, Status::Unreachable);
+        assert!(message.contains("certificate is not accepted"), "{message}");
+        assert!(message.contains(remedy), "{flaw:?}: {message}");
+        let none = [tls.ca(), ("tls_verify", "none")];
+        locks(&tls.server, &tls.server.url(), &none);
+    }
+    let tls = Secure::start(ClientCertificates::Ignored);
+    let other = Certificates::issue(tls.scratch.path().join("other"));
+    let (_, message) = refusal(&tls.server.url(), &[("tls_ca_file", path(&other.ca))]);
+    assert!(message.contains("as tls_ca_file"), "{message}");
+}
+
+#[test]
+fn renewed_certificates_count_for_the_next_connection() {
+    if common::no_tls() {
+        return;
+    }
+    let tls = Secure::start(ClientCertificates::Required);
+    let files = [
+        tls.ca(),
+        ("tls_cert_file", path(&tls.certificates.client_certificate)),
+        ("tls_key_file", path(&tls.certificates.client_key)),
+    ];
+    let factory = connect(&tls.server.url(), &files);
+    works_again(&factory, "r");
+    // A new authority, whose certificates take the places of the old ones.
+    Certificates::issue(tls.scratch.path().join("own"));
+    tls.server.restart();
+    works_again(&factory, "r");
+}
+
+#[test]
+fn a_tls_file_that_went_is_named_until_it_is_back() {
+    if common::no_tls() {
+        return;
+    }
+    let tls = Secure::start(ClientCertificates::Ignored);
+    let factory = connect(&tls.server.url(), &[tls.ca()]);
+    works_again(&factory, "r");
+    let (ca, away) = (&tls.certificates.ca, tls.scratch.path().join("away.pem"));
+    std::fs::copy(ca, &away).unwrap();
+    // The server reads its own copy of it.
+    let line = format!("tls-ca-cert-file {}", path(&away));
+    std::fs::remove_file(ca).unwrap();
+    tls.server.restart_with(&[&line]);
+    trouble(&factory, 0, path(ca));
+    std::fs::copy(&away, ca).unwrap();
+    works_again(&factory, "r");
 }
 
 #[test]

@@ -46,11 +46,11 @@ func newWith(urls []string, options []Option) (*Factory, *Error) {
 	if failed := libraryFits(); failed != nil {
 		return nil, failed
 	}
-	settings, failed := newSettings(urls, options)
+	chosen, failed := newSettings(urls, options)
 	if failed != nil {
 		return nil, failed
 	}
-	nodes, failed := joinNodes(urls, settings)
+	nodes, failed := joinNodes(urls, chosen)
 	if failed != nil {
 		return nil, failed
 	}
@@ -60,20 +60,20 @@ func newWith(urls []string, options []Option) (*Factory, *Error) {
 	return f, nil
 }
 
-func newSettings(urls []string, options []Option) ([]setting, *Error) {
-	var o factoryOptions
+func newSettings(urls []string, options []Option) (*factoryOptions, *Error) {
+	o := new(factoryOptions)
 	for _, option := range options {
 		if option == nil {
 			return nil, invalid("an option is nil")
 		}
-		option(&o)
+		option(o)
 	}
 	for _, url := range urls {
 		if failed := checkText("a URL", url); failed != nil {
 			return nil, failed
 		}
 	}
-	return o.settings, o.check()
+	return o, o.check()
 }
 
 // Close ends the factory. Locks under way fail with [ErrClosed]; those that are held stay held and usable. The last
@@ -109,6 +109,24 @@ func (f *Factory) ready(ctx context.Context) *Error {
 
 func closed() *Error {
 	return &Error{Status: ErrClosed, Message: "the factory was closed"}
+}
+
+// SetCredentials sets the user and the password by which all nodes are logged in to from now on, in place of those in their
+// URLs and of [WithPasswordFile]: for all factories that share these connections. Connections that there are stay as they are. An
+// empty user name is that of each URL. See [WithCredentialsProvider] for tokens that run out.
+func (f *Factory) SetCredentials(username, password string) error {
+	failed := f.ready(context.Background())
+	if failed == nil {
+		failed = checkCredentials(username, password)
+	}
+	if failed == nil {
+		failed = setCredentials(f.handle, username, password)
+		runtime.KeepAlive(f)
+	}
+	if failed != nil {
+		return f.explain(context.Background(), failed, false).of("set credentials", "")
+	}
+	return nil
 }
 
 // Lock takes the lock on a resource, whose name is 1 to 512 bytes of UTF-8. It waits until the lock is held, the

@@ -101,7 +101,8 @@ func TestCheckTellsOfEachNode(t *testing.T) {
 func TestOptionsReachTheLibrary(t *testing.T) {
 	name := resource(t)
 	prefixed := factory(t, WithKeyPrefix("prefix:"), WithMaxTTL(5*time.Second), WithNodeTimeout(time.Second),
-		WithConnectTimeout(10*time.Second), WithTLSFiles("", "", ""), WithOption("retry_max_ms", "20"),
+		WithConnectTimeout(10*time.Second), WithTLSFiles("", "", ""), WithTLSServerName("localhost"),
+		WithTLSVerify("ca"), WithOption("retry_max_ms", "20"),
 		WithOption("restart_guard", "strict"))
 	if err := prefixed.Vouch(); err != nil {
 		t.Fatal(err)

@@ -239,6 +239,9 @@ func (b *batch) event(i int) (uint64, outcome) {
 // isLoss says whether this is the loss of a lock that was kept alive, and no operation's end.
 func (o *outcome) isLoss() bool { return o.kind == C.REDLOCK_EVENT_LOST }
 
+// asksForCredentials says whether connections wait for credentials; it is no operation's end.
+func (o *outcome) asksForCredentials() bool { return o.kind == C.REDLOCK_EVENT_CREDENTIALS }
+
 // failure takes over why the operation failed; nil when it did not.
 func (o *outcome) failure() *Error {
 	return failure(o.status, o.failed)

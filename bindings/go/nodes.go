@@ -25,14 +25,22 @@ var nodeSets = struct {
 }{open: make(map[string]*nodeSet)}
 
 // joinNodes is the set of these nodes with these settings, and one user more of it.
-func joinNodes(urls []string, settings []setting) (*nodeSet, *Error) {
-	key := nodeSetKey(urls, settings)
+func joinNodes(urls []string, o *factoryOptions) (*nodeSet, *Error) {
+	if o.credentials != nil {
+		// Functions can't be compared, so nobody is known to have the same.
+		set, failed := openNodes(urls, o)
+		if failed == nil {
+			set.users = 1
+		}
+		return set, failed
+	}
+	key := nodeSetKey(urls, o.settings)
 	nodeSets.Lock()
 	defer nodeSets.Unlock()
 	set := nodeSets.open[key]
 	if set == nil {
 		var failed *Error
-		if set, failed = openNodes(urls, settings); failed != nil {
+		if set, failed = openNodes(urls, o); failed != nil {
 			return nil, failed
 		}
 		set.key = key
@@ -42,8 +50,8 @@ func joinNodes(urls []string, settings []setting) (*nodeSet, *Error) {
 	return set, nil
 }
 
-func openNodes(urls []string, settings []setting) (*nodeSet, *Error) {
-	handle, failed := newFactory(urls, settings)
+func openNodes(urls []string, o *factoryOptions) (*nodeSet, *Error) {
+	handle, failed := newFactory(urls, o.settings)
 	if failed != nil {
 		return nil, failed
 	}
@@ -52,7 +60,15 @@ func openNodes(urls []string, settings []setting) (*nodeSet, *Error) {
 		freeFactory(handle)
 		return nil, failed
 	}
-	port.direct.prepare(settings)
+	port.direct.prepare(o.settings)
+	if o.credentials != nil {
+		port.answerWith(&provider{factory: handle, ask: o.credentials})
+		if failed := askForCredentials(handle, port.queue); failed != nil {
+			freeFactory(handle)
+			port.leave()
+			return nil, failed
+		}
+	}
 	return &nodeSet{handle: handle, port: port}, nil
 }
 
@@ -62,7 +78,9 @@ func (s *nodeSet) leave() {
 	s.users--
 	last := s.users == 0
 	if last {
-		delete(nodeSets.open, s.key)
+		if nodeSets.open[s.key] == s {
+			delete(nodeSets.open, s.key)
+		}
 	}
 	nodeSets.Unlock()
 	if last {

@@ -12,7 +12,8 @@ import (
 type Option func(*factoryOptions)
 
 type factoryOptions struct {
-	settings []setting
+	settings    []setting
+	credentials func() (username, password string, err error)
 }
 
 // setting is an option of the library: a name and a value, both text.
@@ -51,8 +52,8 @@ func WithKeyPrefix(prefix string) Option {
 	return WithOption("key_prefix", prefix)
 }
 
-// WithTLSFiles sets, for rediss:// URLs, PEM files with the authorities that a server's certificate must be signed by,
-// and with the certificate and key that this client shows. Each may be empty.
+// WithTLSFiles sets, for rediss:// URLs, PEM files with the authorities that a server's certificate must be signed by (or
+// that certificate itself), and with the certificate and key that this client shows. Each may be empty.
 func WithTLSFiles(authorities, certificate, key string) Option {
 	return func(o *factoryOptions) {
 		for _, file := range []setting{
@@ -62,6 +63,49 @@ func WithTLSFiles(authorities, certificate, key string) Option {
 				o.settings = append(o.settings, file)
 			}
 		}
+	}
+}
+
+// WithTLSServerName sets, for rediss:// URLs, the name that servers' certificates must bear, if it is not the host of each
+// URL.
+func WithTLSServerName(name string) Option {
+	return WithOption("tls_server_name", name)
+}
+
+// WithTLSVerify sets, for rediss:// URLs, what of a server's certificate is verified: "full", all but its name with "ca", or
+// nothing with "none".
+func WithTLSVerify(what string) Option {
+	return WithOption("tls_verify", what)
+}
+
+// WithPasswordFile sets a file with the password of all nodes, in place of those in their URLs. It is read at each connect.
+func WithPasswordFile(path string) Option {
+	return WithOption("password_file", path)
+}
+
+// WithCredentialsProvider sets a function that is asked for the user and the password of all nodes whenever connections are made,
+// once for those that are made at the same time: for passwords that are changed and tokens that run out. It is called in a
+// goroutine of its own, and has the time of [WithConnectTimeout] to answer. An empty user name is that of each URL. A factory with a
+// provider shares its connections with no other factory.
+func WithCredentialsProvider(provider func() (username, password string)) Option {
+	if provider == nil {
+		return nil
+	}
+	return WithCredentialsProviderErr(func() (string, string, error) {
+		username, password := provider()
+		return username, password, nil
+	})
+}
+
+// WithCredentialsProviderErr is as [WithCredentialsProvider]; the nodes' errors repeat the error that the provider returns,
+// and it is asked again when the nodes are tried again.
+func WithCredentialsProviderErr(provider func() (username, password string, err error)) Option {
+	if provider == nil {
+		return nil
+	}
+	return func(o *factoryOptions) {
+		o.settings = append(o.settings, setting{"ask_credentials", "on"})
+		o.credentials = provider
 	}
 }
 

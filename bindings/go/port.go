@@ -32,6 +32,8 @@ type port struct {
 	calls map[uint64]*call
 	// kept are the locks that are kept alive, by the numbers of their loss.
 	kept map[uint64]*grant
+	// provider answers for credentials; nil where nobody is asked.
+	provider *provider
 }
 
 // call is an operation under way.
@@ -74,6 +76,12 @@ func duplicate(descriptor int) (*os.File, error) {
 	return os.NewFile(uintptr(copied), "redlock"), nil
 }
 
+func (p *port) answerWith(provider *provider) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.provider = provider
+}
+
 // use adds a user: somebody who is one already says that there is another.
 func (p *port) use() { p.users.Add(1) }
 
@@ -109,9 +117,16 @@ func (p *port) drain(events *batch) {
 	for {
 		count := events.take(p.queue)
 		for i := range count {
-			if id, outcome := events.event(i); outcome.isLoss() {
+			id, outcome := events.event(i)
+			switch {
+			case outcome.isLoss():
 				p.lose(id, outcome)
-			} else {
+			case outcome.asksForCredentials():
+				p.mu.Lock()
+				provider := p.provider
+				p.mu.Unlock()
+				go provider.answer()
+			default:
 				p.end(id, outcome)
 			}
 		}

@@ -17,10 +17,15 @@ use crate::engine::queue::EventKind;
 use crate::engine::runtime;
 use crate::engine::ticket::{Outcome, Ticket};
 use crate::error::{Error, Result, Status};
+use crate::log::{self, Level};
 use crate::logic::admission::RestartGuard;
 use crate::logic::quorum::MAX_NODES;
 use crate::node::address::{self, Address};
+use crate::node::credentials::Credentials;
+use crate::node::secret::Secret;
 use crate::node::target::{self, Target};
+use crate::node::text;
+use crate::node::tls::Verify;
 
 /// The longest name of a resource, in bytes.
 pub const MAX_RESOURCE_LENGTH: usize = 512;
@@ -59,6 +64,7 @@ pub struct Factory(Arc<Shared>);
 struct Shared {
     addresses: Arc<[Arc<Address>]>,
     settings: Arc<Settings>,
+    credentials: Arc<Credentials>,
     closed: AtomicBool,
     /// The nodes' connections, made by this process. A child replaces it by its own.
     set: AtomicPtr<NodeSet>,
@@ -75,12 +81,21 @@ impl Factory {
     /// As [`new`](Factory::new), with options.
     pub fn with_options<S: AsRef<str>>(urls: &[S], options: &Options) -> Result<Factory> {
         let addresses = parse_urls(urls, options)?;
+        warn_of_no_verification(&addresses, options);
         let settings = Arc::new(options.settings.clone());
+        let file = options.password_file.clone();
+        let credentials = Arc::new(Credentials::new(file, options.ask_credentials)?);
         let runtime = runtime::get()?;
-        let set = NodeSet::open(runtime, Arc::clone(&addresses), Arc::clone(&settings));
+        let set = NodeSet::open(
+            runtime,
+            Arc::clone(&addresses),
+            Arc::clone(&settings),
+            Arc::clone(&credentials),
+        );
         Ok(Factory(Arc::new(Shared {
             addresses,
             settings,
+            credentials,
             closed: AtomicBool::new(false),
             set: AtomicPtr::new(Arc::into_raw(set).cast_mut()),
         })))
@@ -266,6 +281,56 @@ impl Factory {
         }
     }
 
+    /// Gives the credentials by which all nodes are logged in to from now on, in place of those in their URLs and of the option
+    /// `password_file`. Connections that there are stay as they are; nodes that have refused the former credentials are tried at
+    /// once. Without a `user`, each URL's own is kept.
+    ///
+    /// ```no_run
+    /// # let factory = redlock::Factory::new(&["redis://10.0.0.1"])?;
+    /// # let token = "";
+    /// factory.set_credentials(Some("locks"), token)?;
+    /// # Ok::<(), redlock::Error>(())
+    /// ```
+    pub fn set_credentials(&self, user: Option<&str>, password: &str) -> Result<()> {
+        let set = self.open_set()?;
+        let (user, password) = (user.map(str::to_owned), Secret::new(password));
+        self.0.credentials.give(user, password, clock::now());
+        self.tell_credentials(&set, Ok(()));
+        Ok(())
+    }
+
+    /// Takes back what [`set_credentials`](Factory::set_credentials) gave: the URLs and the option `password_file` count again.
+    pub fn reset_credentials(&self) -> Result<()> {
+        let set = self.open_set()?;
+        self.0.credentials.forget();
+        self.tell_credentials(&set, Ok(()));
+        Ok(())
+    }
+
+    /// Has the program asked for credentials by events of the kind [`Credentials`](EventKind::Credentials), with this `id`: it
+    /// answers each with [`set_credentials`](Factory::set_credentials) or [`refuse_credentials`](Factory::refuse_credentials), at
+    /// any time within the option `connect_timeout_ms`. For the option `ask_credentials`, with which no connection is made
+    /// before this has been called, also in a forked child.
+    pub fn ask_for_credentials(&self, queue: &Queue, id: u64) -> Result<()> {
+        let (set, queue) = (self.open_set()?, queue.checked_state()?);
+        let place = set.place;
+        set.runtime.send(Request::AskOn { place, queue, id });
+        Ok(())
+    }
+
+    /// Says why there are no credentials at the moment: the connections that wait for them end with that reason, and are
+    /// attempted again later.
+    pub fn refuse_credentials(&self, reason: &str) -> Result<()> {
+        let set = self.open_set()?;
+        self.tell_credentials(&set, Err(text::one_line(reason, text::LONGEST_TEXT)));
+        Ok(())
+    }
+
+    fn tell_credentials(&self, set: &NodeSet, given: std::result::Result<(), String>) {
+        let place = set.place;
+        set.runtime.send(Request::Credentials { place, given });
+    }
+
     /// Ends the factory, with all its clones: acquires under way fail with [`Closed`](Status::Closed), later calls too.
     /// Locks that are held stay held, and can be extended and released. Waits for releases in the background, at most
     /// the node timeout. Dropping the last clone does the same.
@@ -308,7 +373,8 @@ impl Shared {
     /// In a forked child: connections of its own, in place of the parent's, which are left alone.
     fn replace(&self, inherited: *mut NodeSet) -> Result<()> {
         let (addresses, settings) = (Arc::clone(&self.addresses), Arc::clone(&self.settings));
-        let fresh = NodeSet::open(runtime::get()?, addresses, settings);
+        let credentials = Arc::clone(&self.credentials);
+        let fresh = NodeSet::open(runtime::get()?, addresses, settings, credentials);
         let fresh = Arc::into_raw(fresh).cast_mut();
         let swapped =
             self.set
@@ -348,6 +414,17 @@ impl fmt::Debug for Factory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes = self.0.addresses.iter().map(|address| address.display());
         f.debug_set().entries(nodes).finish()
+    }
+}
+
+fn warn_of_no_verification(addresses: &[Arc<Address>], options: &Options) {
+    let speaks_tls = addresses.iter().any(|address| address.tls.is_some());
+    if speaks_tls && options.tls.verify == Verify::None {
+        log::write(Level::Warn, || {
+            "tls_verify=none: servers' certificates are not verified, so whoever is in between can read passwords and \
+             forge answers"
+                .to_owned()
+        });
     }
 }
 

@@ -7,9 +7,10 @@ use once_cell::sync::Lazy;
 use crate::engine::nodes::Settings;
 use crate::error::{Error, Result};
 use crate::logic::admission::RestartGuard;
-use crate::node::address::{Protocol, TlsFiles};
+use crate::node::address::Protocol;
 use crate::node::target::RESERVED;
 use crate::node::text::quoted;
+use crate::node::tls::{self, TlsOptions, Verify};
 
 /// One option, as the documentation shows it.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +35,10 @@ struct Row {
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) settings: Settings,
-    pub(crate) tls: TlsFiles,
+    pub(crate) tls: TlsOptions,
     pub(crate) protocol: Protocol,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) ask_credentials: bool,
 }
 
 /// The longest time that an option may be set to: a day, in ms.
@@ -311,11 +314,44 @@ const TABLE: &[Row] = &[
     },
     Row {
         info: OptionInfo {
+            name: "password_file",
+            default: "",
+            values: "a path, or nothing",
+            description: "A file with the password of all nodes, in place of those in their URLs; a line break at its end is not \
+                          part of it. It is read at each connect, so that a renewed one counts for the next connection; it \
+                          must stay readable.",
+        },
+        set: |options, value| {
+            options.password_file = path(value)?;
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "ask_credentials",
+            default: "off",
+            values: "on, off",
+            description: "`on`: each connection waits, for connect_timeout_ms at most, until the program has given \
+                          credentials. It is asked by an event of a queue, once for all nodes that wait at that time. \
+                          `off`: what was given last, password_file or the URL counts.",
+        },
+        set: |options, value| {
+            options.ask_credentials = match value {
+                "on" => true,
+                "off" => false,
+                _ => return Err(NotAllowed),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
             name: "tls_ca_file",
             default: "",
             values: "a path, or nothing",
-            description: "For rediss://: a PEM file with the certificates that a server's must be signed by. Without it \
-                          the system's roots count.",
+            description: "For rediss://: a PEM file with the certificates that a server's must be signed by, or with that of \
+                          the server itself. Without it the system's roots count. The files of TLS are read at each \
+                          connect, so that renewed ones count for the next connection; they must stay readable.",
         },
         set: |options, value| {
             options.tls.ca = path(value)?;
@@ -344,6 +380,43 @@ const TABLE: &[Row] = &[
         },
         set: |options, value| {
             options.tls.key = path(value)?;
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "tls_server_name",
+            default: "",
+            values: "a host name, an IP address, or nothing",
+            description: "For rediss://: the name that servers are asked for (SNI) and that their certificates must bear. \
+                          Without it that is the host of each URL. For nodes that are reached through a tunnel, or by \
+                          addresses that are not in their certificates.",
+        },
+        set: |options, value| {
+            options.tls.server_name = match value {
+                "" => None,
+                name => Some(tls::server_name(name).ok_or(NotAllowed)?),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        info: OptionInfo {
+            name: "tls_verify",
+            default: "full",
+            values: "full, ca, none",
+            description: "For rediss://: what of a server's certificate is verified. `full`: who issued it, when it is \
+                          valid, and its name. `ca`: all but the name; with the system's roots that is anybody's. `none`: \
+                          nothing, so that whoever is in between can read passwords and forge answers; a warning is \
+                          logged.",
+        },
+        set: |options, value| {
+            options.tls.verify = match value {
+                "full" => Verify::Full,
+                "ca" => Verify::Ca,
+                "none" => Verify::None,
+                _ => return Err(NotAllowed),
+            };
             Ok(())
         },
     },
@@ -379,8 +452,10 @@ impl Default for Options {
                 ballot_clock_offset_ms: 0,
                 ballot_retention_ms: DAY_MS,
             },
-            tls: TlsFiles::default(),
+            tls: TlsOptions::default(),
             protocol: Protocol::Auto,
+            password_file: None,
+            ask_credentials: false,
         }
     }
 }

@@ -43,6 +43,8 @@ pub enum Completion {
     Extended(Duration),
     /// Whether a resource is locked.
     IsLocked(bool),
+    /// Credentials are asked for: see [`Factory::ask_for_credentials`](crate::Factory::ask_for_credentials).
+    Asked,
 }
 
 impl Queue {
@@ -143,6 +145,7 @@ impl From<Completed> for Event {
             Outcome::Released => Ok(Completion::Released),
             Outcome::Extended(_) => pending::time_left(outcome).map(Completion::Extended),
             Outcome::Locked(is_locked) => Ok(Completion::IsLocked(is_locked)),
+            Outcome::Asked => Ok(Completion::Asked),
             other => Err(pending::unexpected(other)),
         };
         Event { id, kind, result }

@@ -5,6 +5,7 @@
 //! Everything that was asked in one turn of a node leaves as one batch, which is where the throughput comes from.
 
 mod asking;
+mod credentials;
 #[cfg(test)]
 mod defects;
 mod keeping;
@@ -25,6 +26,7 @@ use super::kept::Kept;
 use super::nodes::{Mark, Node, NodeSet, Nodes};
 use super::operation::{Operation, Phase, Task};
 use super::poller::Patience;
+use super::queue::QueueState;
 use super::runtime::Runtime;
 use super::slab::{Key, Slab};
 use super::ticket::{Outcome, Ticket};
@@ -68,6 +70,17 @@ pub(crate) enum Request {
     Vouch {
         place: usize,
         ticket: Arc<Ticket>,
+    },
+    /// Credentials are asked for by events of this queue, under that number.
+    AskOn {
+        place: usize,
+        queue: Arc<QueueState>,
+        id: u64,
+    },
+    /// The program has given credentials, or says why it can't.
+    Credentials {
+        place: usize,
+        given: Result<(), String>,
     },
     /// How are the nodes of a set?
     Inspect {
@@ -235,6 +248,8 @@ impl Core {
             Request::Keep(kept) => self.keep(kept),
             Request::Kept { kept, outcome } => self.kept_outcome(kept, outcome),
             Request::Vouch { place, ticket } => self.vouch(place, ticket),
+            Request::AskOn { place, queue, id } => self.ask_on(place, queue, id),
+            Request::Credentials { place, given } => self.credentials(place, given),
             Request::Inspect { place, ticket } => self.inspect(place, ticket),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::core::Core;
 use super::kept::Notice;
+use super::queue::QueueState;
 use super::sync::{lock, try_lock};
 use super::ticket::{Outcome, Ticket};
 use crate::error::Error;
@@ -20,6 +21,8 @@ pub(super) struct Unlocked(());
 enum Delivery {
     Outcome(Arc<Ticket>, Outcome),
     Loss(Notice, Error),
+    /// Credentials are asked for on this queue, under that number.
+    Asks(Arc<QueueState>, u64),
 }
 
 impl Delivery {
@@ -27,6 +30,7 @@ impl Delivery {
         match self {
             Delivery::Outcome(ticket, outcome) => ticket.complete(outcome, unlocked),
             Delivery::Loss(notice, error) => notice.tell(error, unlocked),
+            Delivery::Asks(queue, id) => queue.asks(id),
         }
     }
 }
@@ -38,6 +42,10 @@ pub(super) struct Deliveries(Vec<Delivery>);
 impl Deliveries {
     pub(super) fn outcome(&mut self, ticket: Arc<Ticket>, outcome: Outcome) {
         self.0.push(Delivery::Outcome(ticket, outcome));
+    }
+
+    pub(super) fn asks(&mut self, queue: Arc<QueueState>, id: u64) {
+        self.0.push(Delivery::Asks(queue, id));
     }
 
     pub(super) fn loss(&mut self, notice: Notice, error: Error) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::core::Request;
 use super::hints::{Declines, Times};
 use super::orphans::Orphans;
+use super::queue::QueueState;
 use super::runtime::Runtime;
 use super::slab::Key;
 use super::sync::Pending;
@@ -25,6 +26,7 @@ use crate::logic::round_trip::RoundTrip;
 use crate::node::address::Address;
 use crate::node::command::{Survey, Terms};
 use crate::node::connection::{Asked, Connection};
+use crate::node::credentials::Credentials;
 use crate::node::dial::Dial;
 use crate::node::setup::Superseded;
 use crate::node::stream::Stream;
@@ -138,6 +140,7 @@ pub(crate) struct NodeSet {
     pub(crate) place: usize,
     pub(crate) addresses: Arc<[Arc<Address>]>,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) credentials: Arc<Credentials>,
     /// Releases that nobody waits for, until the factory is closed.
     pub(crate) background: Pending,
     closed: AtomicBool,
@@ -152,12 +155,14 @@ impl NodeSet {
         runtime: &'static Runtime,
         addresses: Arc<[Arc<Address>]>,
         settings: Arc<Settings>,
+        credentials: Arc<Credentials>,
     ) -> Arc<NodeSet> {
         let set = Arc::new(NodeSet {
             runtime,
             place: runtime.reserve_place(),
             addresses,
             settings,
+            credentials,
             background: Pending::default(),
             closed: AtomicBool::new(false),
             warned_of_ttl: AtomicBool::new(false),
@@ -454,7 +459,10 @@ impl Node {
     fn other_ballots(&self, prefix: &str) -> Vec<String> {
         let own = Target::one(prefix.into(), "").ballots().concat();
         // As it was shown: the two are compared as people see them.
-        let own = ServerText::new(&own, self.address.password.as_ref());
+        let own = match &self.link {
+            Link::Up(connection) => connection.shown(&own),
+            _ => return Vec::new(),
+        };
         let keys = self.survey.iter().flat_map(|(survey, _)| &survey.keys);
         keys.filter(|key| **key != own)
             .map(|key| key.to_string())
@@ -531,6 +539,10 @@ pub(crate) struct Nodes {
     pub(crate) shared: Weak<NodeSet>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) credentials: Arc<Credentials>,
+    /// The queue and the number by which the program is asked for credentials, and since when it owes an answer.
+    pub(crate) asker: Option<(Arc<QueueState>, u64)>,
+    pub(crate) asked_since: Option<Nanos>,
     pub(crate) ballots: Ballots,
     /// When a waiter last looked without a reason, only to be sure.
     pub(crate) last_look: Nanos,
@@ -566,6 +578,9 @@ impl Nodes {
             shared: Arc::downgrade(set),
             nodes: set.addresses.iter().map(node).collect(),
             settings: Arc::clone(&set.settings),
+            credentials: Arc::clone(&set.credentials),
+            asker: None,
+            asked_since: None,
             ballots: Ballots::default(),
             last_look: 0,
             looks: Times::default(),

@@ -27,6 +27,15 @@ pub enum EventKind {
     IsLocked = 4,
     /// Not an operation: a lock that was to be kept alive is lost.
     Lost = 5,
+    /// Not an operation: a connection waits for credentials.
+    Credentials = 6,
+}
+
+impl EventKind {
+    /// Whether such events end operations: others have ids that no operation is cancelled by.
+    fn ends_operation(self) -> bool {
+        !matches!(self, EventKind::Lost | EventKind::Credentials)
+    }
 }
 
 /// The end of one submitted operation, with the outcome as the engine has it.
@@ -158,6 +167,16 @@ impl QueueState {
         self.push(inner, Completed { id, kind, outcome });
     }
 
+    /// Connections wait for credentials. The id is of the program's choice, and no operation's.
+    pub(crate) fn asks(&self, id: u64) {
+        let inner = lock(&self.inner);
+        if inner.closed {
+            return;
+        }
+        let (kind, outcome) = (EventKind::Credentials, Outcome::Asked);
+        self.push(inner, Completed { id, kind, outcome });
+    }
+
     fn push(&self, mut inner: MutexGuard<'_, Inner>, event: Completed) {
         inner.events.push_back(event);
         if inner.events.len() == 1 {
@@ -233,7 +252,7 @@ impl QueueState {
         let Some(waiting) = inner
             .events
             .iter_mut()
-            .find(|event| event.id == id && event.kind != EventKind::Lost)
+            .find(|event| event.id == id && event.kind.ends_operation())
         else {
             return Err(Error::invalid(format!(
                 "no operation of this queue has the id {id}: it was never submitted, or its event has been taken"

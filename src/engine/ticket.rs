@@ -25,6 +25,8 @@ pub(crate) enum Outcome {
     Health(Vec<NodeHealth>),
     /// So many nodes were vouched for.
     Vouched(usize),
+    /// For credentials; no operation ends like this.
+    Asked,
     Failed(Error),
 }
 

@@ -37,6 +37,20 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char, parameter: &str) -> Result
     })
 }
 
+/// Gives the text of a C string, or nothing for NULL.
+///
+/// # Safety
+/// As [`text`].
+pub(super) unsafe fn optional_text<'a>(
+    pointer: *const c_char,
+    parameter: &str,
+) -> Result<Option<&'a str>> {
+    match pointer.is_null() {
+        true => Ok(None),
+        false => unsafe { text(pointer, parameter) }.map(Some),
+    }
+}
+
 /// Gives each text of an array of C strings.
 ///
 /// # Safety

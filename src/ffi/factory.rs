@@ -4,11 +4,12 @@ use std::ffi::c_char;
 use std::fmt::Write;
 use std::ptr::null_mut;
 
-use super::arguments::{out, texts};
+use super::arguments::{null, optional_text, out, text, texts};
 use super::error::redlock_error;
 use super::guard;
 use super::handle::{find, handle, publish, take};
 use super::options::{OptionsHandle, redlock_options};
+use super::queue::{QueueHandle, redlock_queue};
 use super::status::redlock_status;
 use super::string;
 use crate::{Factory, Options, Result};
@@ -125,6 +126,93 @@ pub unsafe extern "C" fn redlock_factory_vouch(
         guard::status(err, || {
             find::<FactoryHandle>(factory, "factory")?.0.vouch()?;
             Ok(())
+        })
+    }
+}
+
+/// Gives the credentials by which all nodes of a factory are logged in to from now on, in place of those in their URLs and in the
+/// option "password_file".
+///
+/// For passwords that are changed and tokens that run out. Connections that there are stay as they are: give the new ones before
+/// the nodes stop taking the old ones. Nodes that have refused the old ones are tried at once. Does not block; any thread.
+///
+/// @param factory the factory; not NULL
+/// @param username the user; NULL keeps the one of each URL, or the server's default user. Copied.
+/// @param password the password or token; it appears in no message, error or log line. NULL, with a `username` of NULL, takes back
+///        what was given: the URLs and the option "password_file" count again. Copied.
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile;
+///         `REDLOCK_ERR_SYSTEM`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_factory_set_credentials(
+    factory: *mut redlock_factory,
+    username: *const c_char,
+    password: *const c_char,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let factory = find::<FactoryHandle>(factory, "factory")?;
+            let username = optional_text(username, "username")?;
+            match (username, optional_text(password, "password")?) {
+                (username, Some(password)) => factory.0.set_credentials(username, password),
+                (None, None) => factory.0.reset_credentials(),
+                (Some(_), None) => Err(null("password")),
+            }
+        })
+    }
+}
+
+/// Has a factory ask for credentials: by an event of the kind `REDLOCK_EVENT_CREDENTIALS` in `queue`, whenever connections wait for
+/// them, once for all of these.
+///
+/// For the option "ask_credentials", with which no connection is made before this has been called. The receiver of the event answers
+/// with redlock_factory_set_credentials() or redlock_factory_refuse_credentials(), from any thread and at any time within the option
+/// "connect_timeout_ms"; what is given counts for as long for other
+/// connections too, unless a node refuses it. Events without an answer
+/// are repeated after 30 seconds. A later call replaces the queue. After a fork, call it in the child with a queue of the child's.
+/// Does not block; any thread.
+///
+/// @param factory the factory; not NULL
+/// @param queue the queue, which may be freed before the factory; then nobody is asked. Not NULL
+/// @param id the number that the events bear
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_FORKED` when the queue is the parent's;
+///         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_SYSTEM`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_factory_ask_for_credentials(
+    factory: *mut redlock_factory,
+    queue: *mut redlock_queue,
+    id: u64,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let factory = find::<FactoryHandle>(factory, "factory")?;
+            let queue = find::<QueueHandle>(queue, "queue")?;
+            factory.0.ask_for_credentials(&queue.0, id)
+        })
+    }
+}
+
+/// Says why there are no credentials at the moment. Connections that wait for them end with that reason, which the nodes' errors
+/// repeat, and are attempted again later. Does not block; any thread.
+///
+/// @param factory the factory; not NULL
+/// @param reason the reason, for people; without secrets. Not NULL. Copied.
+/// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+/// @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile;
+///         `REDLOCK_ERR_SYSTEM`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn redlock_factory_refuse_credentials(
+    factory: *mut redlock_factory,
+    reason: *const c_char,
+    err: *mut *mut redlock_error,
+) -> redlock_status {
+    unsafe {
+        guard::status(err, || {
+            let factory = find::<FactoryHandle>(factory, "factory")?;
+            factory.0.refuse_credentials(text(reason, "reason")?)
         })
     }
 }

@@ -11,7 +11,8 @@ use super::lock::{LockHandle, redlock_lock};
 use super::status::{REDLOCK_OK, redlock_status};
 use crate::{Completion, Error, Event, Queue};
 
-/// Collects the events of operations that were submitted to it, each operation's exactly one, and of kept locks that are lost.
+/// Collects the events of operations that were submitted to it, each operation's exactly one, of kept locks that are lost, and of
+/// factories that ask for credentials.
 ///
 /// Made by redlock_queue_new(), freed by redlock_queue_free(). Any number of threads may submit to it, wait on it and cancel at
 /// once. After a fork it belongs to the parent alone: in the child every operation on it answers `REDLOCK_ERR_FORKED`.
@@ -32,11 +33,15 @@ pub const REDLOCK_EVENT_IS_LOCKED: u32 = 4;
 /// The kind of event by which redlock_lock_keep_alive() reports that a lock is lost: the end of no operation, so redlock_cancel()
 /// does not know it. `status` is `REDLOCK_ERR_EXPIRED` or `REDLOCK_ERR_NO_QUORUM`.
 pub const REDLOCK_EVENT_LOST: u32 = 5;
+/// The kind of event by which redlock_factory_ask_for_credentials() asks for credentials: the end of no operation, so
+/// redlock_cancel() does not know it. `status` is `REDLOCK_OK`.
+pub const REDLOCK_EVENT_CREDENTIALS: u32 = 6;
 
-/// The end of one submitted operation, or the loss of a lock that was kept alive. 96 bytes on every platform with 64-bit pointers, and so in later versions too.
+/// The end of one submitted operation, the loss of a lock that was kept alive, or a question for credentials. 96 bytes on every platform with 64-bit pointers, and so in later versions too.
 #[repr(C)]
 pub struct redlock_event {
-    /// The number that was given when the operation was submitted, or to redlock_lock_keep_alive().
+    /// The number that was given when the operation was submitted, or to redlock_lock_keep_alive() or
+    /// redlock_factory_ask_for_credentials().
     pub id: u64,
     /// How it ended: what the blocking function of the same name would have returned.
     pub status: redlock_status,
@@ -201,7 +206,7 @@ fn fill(event: &mut redlock_event, completion: Completion) -> crate::Result<()> 
         }
         Completion::Extended(validity) => event.validity_ms = milliseconds(validity),
         Completion::IsLocked(locked) => event.value = locked.into(),
-        Completion::Released => {}
+        Completion::Released | Completion::Asked => {}
     }
     Ok(())
 }
@@ -218,5 +223,6 @@ mod tests {
         assert_eq!(REDLOCK_EVENT_EXTEND, EventKind::Extend as u32);
         assert_eq!(REDLOCK_EVENT_IS_LOCKED, EventKind::IsLocked as u32);
         assert_eq!(REDLOCK_EVENT_LOST, EventKind::Lost as u32);
+        assert_eq!(REDLOCK_EVENT_CREDENTIALS, EventKind::Credentials as u32);
     }
 }

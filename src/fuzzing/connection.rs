@@ -12,13 +12,13 @@ use std::sync::Arc;
 use super::{Input, assert_presentable};
 use crate::clock::{MILLISECOND, Nanos};
 use crate::logic::quorum::Vote;
-use crate::node::address::{Protocol, TlsFiles, parse};
+use crate::node::address::{Protocol, parse};
 use crate::node::command::{Answer, Form, Question, Terms};
 use crate::node::connection::{Asked, Connection};
 use crate::node::resp::{self, Reply};
-use crate::node::secret::Secret;
 use crate::node::setup::{Progress, Ready, Setup};
 use crate::node::target::Target;
+use crate::node::tls::TlsOptions;
 
 const URLS: [&str; 4] = [
     "redis://127.0.0.1/",
@@ -52,7 +52,7 @@ fn play(data: &[u8]) -> usize {
     let mut input = Input(data);
     let url = input.one_of(&URLS);
     let chunk = usize::from(input.byte()) + 1;
-    let address = parse(url, &TlsFiles::default(), Protocol::Auto).expect("the URL is one");
+    let address = parse(url, &TlsOptions::default(), Protocol::Auto).expect("the URL is one");
     let terms = Terms {
         max_ttl_ms: 120_000,
         ballot_retention_ms: 120_000,
@@ -61,8 +61,8 @@ fn play(data: &[u8]) -> usize {
         key_prefix: "".into(),
         channel: CHANNEL.into(),
     };
-    let password = address.password.clone();
-    let mut setup = Setup::new(Arc::new(address), terms, None, MILLISECOND);
+    let login = address.login();
+    let mut setup = Setup::new(Arc::new(address), login, terms, None, MILLISECOND);
     let mut server = Server::default();
     let mut steps = 0;
     let ready = loop {
@@ -84,7 +84,7 @@ fn play(data: &[u8]) -> usize {
             }
         }
     };
-    use_connection(*ready, password, server, &mut input, chunk)
+    use_connection(*ready, server, &mut input, chunk)
 }
 
 /// Passes on what the server has sent, part by part; what comes behind the last answer stays with the server.
@@ -120,13 +120,7 @@ struct Ledger {
     calls: Vec<Vec<u8>>,
 }
 
-fn use_connection(
-    ready: Ready,
-    password: Option<Secret>,
-    mut server: Server,
-    input: &mut Input<'_>,
-    chunk: usize,
-) -> usize {
+fn use_connection(ready: Ready, mut server: Server, input: &mut Input<'_>, chunk: usize) -> usize {
     for text in [&*ready.server.version, &format!("{:?}", ready.server)] {
         assert_presentable(text);
         assert!(!text.contains("s3cret"), "{text}");
@@ -135,6 +129,7 @@ fn use_connection(
         wire,
         server: info,
         scripts,
+        password,
     } = ready;
     let mut connection = Connection::new(wire, info, scripts, password, 3 * MILLISECOND);
     let (mut ledger, mut now) = (Ledger::default(), 4 * MILLISECOND);

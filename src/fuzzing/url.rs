@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 
 use super::{Input, assert_presentable};
-use crate::node::address::{Protocol, TlsFiles, parse};
+use crate::node::address::{Protocol, parse};
 use crate::node::secret::PIECE;
+use crate::node::tls::TlsOptions;
 use crate::node::url::read;
 
 /// What a refusal may say: everything in these, and numbers.
@@ -62,7 +63,7 @@ pub(super) fn run(data: &[u8]) {
         10 => format!("unix://u:{secret}@/h"),
         _ => return whole(&secret),
     };
-    let shown = match parse(&url, &TlsFiles::default(), Protocol::Auto) {
+    let shown = match parse(&url, &TlsOptions::default(), Protocol::Auto) {
         Ok(address) => format!("{address} {address:?} {:?}", address.password),
         Err(error) => format!("{error} {error:?}"),
     };
@@ -109,7 +110,7 @@ fn whole(url: &str) {
                 true => format!("redis:{}", &url[7..]),
                 false => url.to_owned(),
             };
-            let address = parse(&plain, &TlsFiles::default(), Protocol::Auto);
+            let address = parse(&plain, &TlsOptions::default(), Protocol::Auto);
             let Ok(address) = address else { return };
             assert_presentable(address.display());
             let again = read(address.display()).expect("what is shown is a URL");

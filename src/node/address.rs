@@ -1,16 +1,12 @@
-//! A node's address: what a URL and the TLS files say, checked once, with the credentials kept out of sight.
+//! A node's address: what a URL and the options of TLS say, checked once, with the credentials kept out of sight.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use once_cell::sync::OnceCell;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem};
-use rustls::{ClientConfig, RootCertStore};
-
+use super::credentials::Login;
 use super::secret::Secret;
-use super::text::quoted;
+use super::tls::{self, Tls, TlsOptions};
 use super::url;
 use crate::error::{Error, Result};
 
@@ -35,26 +31,6 @@ pub(crate) enum Endpoint {
     Unix(PathBuf),
 }
 
-/// How to speak TLS with one node.
-#[derive(Clone, Debug)]
-pub(crate) struct Tls {
-    /// Whom to trust, and who we are.
-    pub(crate) config: Arc<ClientConfig>,
-    /// The name that the server's certificate must bear.
-    pub(crate) name: ServerName<'static>,
-}
-
-/// The files that TLS connections are made with; used by `rediss://` URLs only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TlsFiles {
-    /// The only certificates that vouch for servers; without it, the system's.
-    pub(crate) ca: Option<PathBuf>,
-    /// The certificate (chain) shown to servers that ask for one.
-    pub(crate) certificate: Option<PathBuf>,
-    /// The certificate's private key.
-    pub(crate) key: Option<PathBuf>,
-}
-
 /// One node's address, ready to connect to.
 #[derive(Clone)]
 pub(crate) struct Address {
@@ -63,7 +39,7 @@ pub(crate) struct Address {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     pub(crate) database: i64,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) protocol: Protocol,
 }
 
@@ -71,6 +47,14 @@ impl Address {
     /// The canonical URL without credentials, for errors, logs and reports.
     pub(crate) fn display(&self) -> &str {
         &self.display
+    }
+
+    /// Who logs in, by the URL.
+    pub(crate) fn login(&self) -> Login {
+        Login {
+            user: self.user.clone(),
+            password: self.password.clone(),
+        }
     }
 
     /// Whether both name one database of one server: it would vote twice, whatever user it is asked as. (Two names of one
@@ -93,7 +77,7 @@ impl fmt::Display for Address {
 }
 
 /// Reads a node's URL. `protocol` is what the URL's own `protocol` parameter overrides.
-pub(crate) fn parse(url: &str, tls: &TlsFiles, protocol: Protocol) -> Result<Address> {
+pub(crate) fn parse(url: &str, tls: &TlsOptions, protocol: Protocol) -> Result<Address> {
     parse_one_of(url, "", tls, protocol)
 }
 
@@ -101,7 +85,7 @@ pub(crate) fn parse(url: &str, tls: &TlsFiles, protocol: Protocol) -> Result<Add
 pub(crate) fn parse_one_of(
     url: &str,
     which: &str,
-    tls: &TlsFiles,
+    tls: &TlsOptions,
     protocol: Protocol,
 ) -> Result<Address> {
     let parts = url::read(url).map_err(|refusal| {
@@ -134,152 +118,36 @@ fn display_of(endpoint: &Endpoint, secure: bool, database: i64) -> String {
 fn tls_of(
     endpoint: &Endpoint,
     secure: bool,
-    files: &TlsFiles,
+    options: &TlsOptions,
     display: &str,
-) -> Result<Option<Tls>> {
+) -> Result<Option<Arc<Tls>>> {
     let Endpoint::Tcp { host, .. } = endpoint else {
         return Ok(None);
     };
     if !secure {
         return Ok(None);
     }
-    let name = ServerName::try_from(host.clone()).map_err(|_| {
+    let name = options
+        .server_name
+        .clone()
+        .or_else(|| tls::server_name(host));
+    let name = name.ok_or_else(|| {
         Error::invalid(format!(
-            "invalid node URL '{display}': the host is no name that a certificate can bear"
+            "invalid node URL '{display}': the host is no name that a certificate can bear; set the option tls_server_name"
         ))
     })?;
-    let config = Arc::new(client_config(files)?);
-    Ok(Some(Tls { config, name }))
-}
-
-/// The provider is given by hand: a process-wide default would be the application's business, not a library's.
-fn client_config(files: &TlsFiles) -> Result<ClientConfig> {
-    let identity = identity_of(files)?;
-    let roots = match &files.ca {
-        Some(path) => Arc::new(roots_of_file(path)?),
-        None => system_roots()?,
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::invalid(format!("cannot set up TLS: {error}")))?
-        .with_root_certificates(roots);
-    match identity {
-        None => Ok(builder.with_no_client_auth()),
-        Some((certificate, key)) => builder
-            .with_client_auth_cert(
-                certificates_of(certificate, "client certificate")?,
-                private_key(key)?,
-            )
-            .map_err(|error| mismatch(certificate, key, &error)),
-    }
-}
-
-/// The files of the client's certificate and key: both or none.
-fn identity_of(files: &TlsFiles) -> Result<Option<(&Path, &Path)>> {
-    match (&files.certificate, &files.key) {
-        (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
-        (Some(certificate), None) => Err(Error::invalid(format!(
-            "the client certificate file {} needs its private key: give the key file too",
-            shown(certificate)
-        ))),
-        (None, Some(key)) => Err(Error::invalid(format!(
-            "the client key file {} needs its certificate: give the certificate file too",
-            shown(key)
-        ))),
-    }
-}
-
-fn mismatch(certificate: &Path, key: &Path, error: &rustls::Error) -> Error {
-    let reason = match error {
-        rustls::Error::InconsistentKeys(_) => "they do not belong together".to_owned(),
-        other => other.to_string(),
-    };
-    Error::invalid(format!(
-        "cannot use the client certificate file {} with the key file {}: {reason}",
-        shown(certificate),
-        shown(key)
-    ))
-}
-
-/// Read once per process: it takes some ten milliseconds. A failure is not remembered.
-fn system_roots() -> Result<Arc<RootCertStore>> {
-    static ROOTS: OnceCell<Arc<RootCertStore>> = OnceCell::new();
-    ROOTS.get_or_try_init(load_system_roots).cloned()
-}
-
-fn load_system_roots() -> Result<Arc<RootCertStore>> {
-    let loaded = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(loaded.certs);
-    if !roots.is_empty() {
-        return Ok(Arc::new(roots));
-    }
-    let reason = loaded
-        .errors
-        .first()
-        .map_or(String::new(), |error| format!(" ({error})"));
-    Err(Error::invalid(format!(
-        "the system has no root certificates for rediss://{reason}: install them (the package ca-certificates) or give \
-         a CA file"
-    )))
-}
-
-fn roots_of_file(path: &Path) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(certificates_of(path, "CA")?);
-    match added {
-        0 => Err(unusable(path, "CA", "none of its certificates can be read")),
-        _ => Ok(roots),
-    }
-}
-
-fn certificates_of(path: &Path, what: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let found = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-        .map_err(|error| unusable(path, what, &reason_of(&error, "certificate")))?;
-    match found.is_empty() {
-        true => Err(unusable(path, what, "it holds no certificate in PEM form")),
-        false => Ok(found),
-    }
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| {
-        let reason = reason_of(&error, "private key without a passphrase");
-        unusable(path, "client key", &reason)
-    })
-}
-
-fn reason_of(error: &pem::Error, what: &str) -> String {
-    match error {
-        pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => format!("it holds no {what} in PEM form"),
-        // Other errors may repeat parts of the file, which can be a key.
-        _ => "it is not well-formed PEM".to_owned(),
-    }
-}
-
-/// A path as a message shows it.
-fn shown(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
-}
-
-fn unusable(path: &Path, what: &str, reason: &str) -> Error {
-    Error::invalid(format!(
-        "cannot use the {what} file {}: {reason}",
-        shown(path)
-    ))
+    Ok(Some(Arc::new(Tls::new(options, name)?)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::error::Status;
 
     fn read(url: &str) -> Address {
-        parse(url, &TlsFiles::default(), Protocol::Auto)
+        parse(url, &TlsOptions::default(), Protocol::Auto)
             .unwrap_or_else(|error| panic!("{url}: {error}"))
     }
 
@@ -332,7 +200,7 @@ mod tests {
     #[test]
     fn the_url_decides_on_the_protocol_before_the_option_does() {
         let ask = |url: &str, option| {
-            let address = parse(url, &TlsFiles::default(), option).unwrap();
+            let address = parse(url, &TlsOptions::default(), option).unwrap();
             address.protocol
         };
         assert_eq!(ask("redis://h", Protocol::Auto), Protocol::Auto);
@@ -369,7 +237,7 @@ mod tests {
         assert!(!same("redis://s", "unix:///s"));
     }
 
-    fn tls_refusal(files: &TlsFiles) -> String {
+    fn tls_refusal(files: &TlsOptions) -> String {
         let error = parse("rediss://h", files, Protocol::Auto).expect_err("accepted");
         assert_eq!(error.status(), Status::InvalidArgument);
         error.message().to_owned()
@@ -382,9 +250,9 @@ mod tests {
 
     #[test]
     fn a_bad_tls_file_is_named() {
-        let ca = |path: &Path| TlsFiles {
+        let ca = |path: &Path| TlsOptions {
             ca: Some(path.to_owned()),
-            ..TlsFiles::default()
+            ..TlsOptions::default()
         };
         let message = tls_refusal(&ca(Path::new("/nowhere/ca.pem")));
         assert!(message.contains("CA file '/nowhere/ca.pem'"), "{message}");
@@ -398,18 +266,18 @@ mod tests {
 
     #[test]
     fn a_client_certificate_and_its_key_come_together() {
-        let certificate = TlsFiles {
+        let certificate = TlsOptions {
             certificate: Some("/client.crt".into()),
-            ..TlsFiles::default()
+            ..TlsOptions::default()
         };
         let message = tls_refusal(&certificate);
         assert!(
             message.contains("'/client.crt' needs its private key"),
             "{message}"
         );
-        let key = TlsFiles {
+        let key = TlsOptions {
             key: Some("/client.key".into()),
-            ..TlsFiles::default()
+            ..TlsOptions::default()
         };
         let message = tls_refusal(&key);
         assert!(
@@ -420,9 +288,9 @@ mod tests {
 
     #[test]
     fn tls_files_do_not_matter_to_plain_urls() {
-        let files = TlsFiles {
+        let files = TlsOptions {
             ca: Some("/nowhere/ca.pem".into()),
-            ..TlsFiles::default()
+            ..TlsOptions::default()
         };
         assert!(parse("redis://h", &files, Protocol::Auto).is_ok());
     }

@@ -11,6 +11,7 @@ use super::resp::{self, Reply};
 use super::secret::Secret;
 use super::setup::ServerInfo;
 use super::target::Target;
+use super::text::ServerText;
 use super::wire::{Wire, WireError};
 use crate::clock::Nanos;
 use crate::logic::quorum::Vote;
@@ -86,6 +87,11 @@ impl<T: Copy> Connection<T> {
             last_heard: now,
             round_trip: RoundTrip::first(measured),
         }
+    }
+
+    /// A text as it is shown where this server says it.
+    pub(crate) fn shown(&self, text: &[u8]) -> ServerText {
+        ServerText::new(text, self.password.as_ref())
     }
 
     /// Packs a question; it leaves with the next [`pack`](Self::pack), together with all others packed till then.

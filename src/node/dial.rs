@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use super::address::{Address, Endpoint};
 use super::command::{Scripts, Terms};
+use super::credentials::Credentials;
+use super::secret::Secret;
 use super::setup::{Progress, Ready, ServerInfo, Setup, SetupError, Superseded};
 use super::stream::Stream;
 use super::tls;
@@ -35,12 +37,15 @@ pub(crate) struct Established {
     pub(crate) server: ServerInfo,
     /// The scripts as this boot of the server has them.
     pub(crate) scripts: Scripts,
+    /// What was logged in by.
+    pub(crate) password: Option<Secret>,
 }
 
 /// An attempt to connect.
 #[derive(Debug)]
 pub(crate) struct Dial {
     address: Arc<Address>,
+    credentials: Arc<Credentials>,
     /// What the set-up needs, until it begins.
     set_up_with: Option<(Terms, Option<Superseded>)>,
     stage: Stage,
@@ -69,6 +74,8 @@ enum Stage {
     Connecting(Stream, Nanos),
     /// The TLS handshake.
     Securing(Stream),
+    /// The program was asked who logs in.
+    Asking(Stream),
     SettingUp(Stream, Box<Setup>),
     /// It has come to an end.
     Over,
@@ -78,6 +85,7 @@ impl Dial {
     /// An attempt, each stage of which may take `timeout`. See [`name`](Self::name) for what is to be looked up first.
     pub(crate) fn new(
         address: Arc<Address>,
+        credentials: Arc<Credentials>,
         timeout: Nanos,
         terms: Terms,
         superseded: Option<Superseded>,
@@ -94,6 +102,7 @@ impl Dial {
             streams: 0,
             watched: 0,
             address,
+            credentials,
         };
         if let Endpoint::Tcp { host, port } = &dial.address.endpoint {
             match host.parse::<IpAddr>() {
@@ -122,7 +131,10 @@ impl Dial {
 
     /// Whether somebody has answered at the address: a host that is up, with a server that listens.
     pub(crate) fn is_answered(&self) -> bool {
-        matches!(self.stage, Stage::Securing(_) | Stage::SettingUp(..))
+        matches!(
+            self.stage,
+            Stage::Securing(_) | Stage::Asking(_) | Stage::SettingUp(..)
+        )
     }
 
     /// The descriptor to watch from now on, if it is another than before. Those before are closed.
@@ -130,7 +142,9 @@ impl Dial {
         let stream = match (&self.stage, established) {
             (_, Some(established)) => &established.stream,
             (Stage::Connecting(stream, _), _) => stream,
-            (Stage::Securing(stream) | Stage::SettingUp(stream, _), _) => stream,
+            (Stage::Securing(stream) | Stage::Asking(stream) | Stage::SettingUp(stream, _), _) => {
+                stream
+            }
             _ => return None,
         };
         let is_new = std::mem::replace(&mut self.watched, self.streams) != self.streams;
@@ -142,6 +156,7 @@ impl Dial {
         match &self.stage {
             Stage::Connecting(stream, _)
             | Stage::Securing(stream)
+            | Stage::Asking(stream)
             | Stage::SettingUp(stream, _) => Some(stream),
             _ => None,
         }
@@ -182,7 +197,17 @@ impl Dial {
                         self.stage = Stage::Securing(stream);
                         return Ok(None);
                     }
-                    self.set_up(stream, now);
+                    self.log_in(stream, now)?;
+                }
+                Stage::Asking(stream) => {
+                    if self.has_to_ask(now) {
+                        if now >= self.deadline {
+                            return Err(self.no_credentials());
+                        }
+                        self.stage = Stage::Asking(stream);
+                        return Ok(None);
+                    }
+                    self.set_up(stream, now)?;
                 }
                 Stage::SettingUp(mut stream, mut setup) => {
                     if let Some(ready) = self.converse(&mut stream, &mut setup, now)? {
@@ -269,12 +294,17 @@ impl Dial {
     fn connected(&mut self, stream: Stream, now: Nanos) -> Result<(), SetupError> {
         match &self.address.tls {
             Some(tls) => {
+                // The files are read anew, as they may have been renewed. That blocks the driver for as long as some small
+                // local files take, which is less than another thread would.
+                let config = tls
+                    .config()
+                    .map_err(|error| SetupError::new(Status::Unreachable, error.message()))?;
                 let stream = stream
-                    .secure(tls)
+                    .secure(config, tls.name())
                     .map_err(|error| self.tls_failure(&error))?;
                 self.enter(Stage::Securing(stream), now);
             }
-            None => self.set_up(stream, now),
+            None => self.log_in(stream, now)?,
         }
         Ok(())
     }
@@ -310,15 +340,54 @@ impl Dial {
         }
     }
 
+    // ---- who logs in ----
+
+    fn log_in(&mut self, stream: Stream, now: Nanos) -> Result<(), SetupError> {
+        match self.has_to_ask(now) {
+            true => {
+                self.enter(Stage::Asking(stream), now);
+                Ok(())
+            }
+            false => self.set_up(stream, now),
+        }
+    }
+
+    /// What was given a moment ago counts: several nodes are usually connected at once, and ask once.
+    fn has_to_ask(&self, now: Nanos) -> bool {
+        let since = now.saturating_sub(self.timeout);
+        self.credentials.have_to_be_asked_for(since)
+    }
+
+    /// Whether the program is to be asked who logs in. Call [`proceed`](Self::proceed) when it has said so.
+    pub(crate) fn asks(&self) -> bool {
+        matches!(self.stage, Stage::Asking(_))
+    }
+
+    fn no_credentials(&self) -> SetupError {
+        let ms = self.timeout / MILLISECOND;
+        SetupError::new(
+            Status::Timeout,
+            format!(
+                "connected, but no credentials were given within {ms} ms (connect_timeout_ms, ask_credentials)"
+            ),
+        )
+    }
+
     // ---- the set-up ----
 
-    fn set_up(&mut self, stream: Stream, now: Nanos) {
+    fn set_up(&mut self, stream: Stream, now: Nanos) -> Result<(), SetupError> {
+        let login = self
+            .credentials
+            .login(&self.address)
+            .map_err(|error| SetupError::new(Status::Unreachable, error.message()))?;
         let Some((terms, superseded)) = self.set_up_with.take() else {
-            return;
+            return Ok(());
         };
         let begun = clock::now();
-        let setup = Setup::new(Arc::clone(&self.address), terms, superseded, begun);
+        let address = Arc::clone(&self.address);
+        let setup = Setup::new(address, login, terms, superseded, begun);
         self.enter(Stage::SettingUp(stream, Box::new(setup)), now);
+        Ok(())
     }
 
     /// Sends and receives what there is. What a server sends in a set-up is bounded, and so is this.
@@ -362,6 +431,7 @@ impl Dial {
             wire,
             mut server,
             scripts,
+            password,
         } = *ready;
         server.peer = std::mem::take(&mut self.peer);
         Established {
@@ -369,6 +439,7 @@ impl Dial {
             wire,
             server,
             scripts,
+            password,
         }
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod address;
 pub(crate) mod ballots;
 pub(crate) mod command;
 pub(crate) mod connection;
+pub(crate) mod credentials;
 pub(crate) mod dial;
 pub(crate) mod resp;
 pub(crate) mod secret;

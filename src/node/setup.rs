@@ -19,7 +19,9 @@ use redis::{Cmd, InfoDict, cmd};
 
 use super::address::{Address, Protocol};
 use super::command::{Scripts, Terms};
+use super::credentials::Login;
 use super::resp::{self, Reply};
+use super::secret::Secret;
 use super::text::{RunId, ServerText};
 use super::wire::{Wire, WireError};
 use crate::clock::Nanos;
@@ -178,6 +180,8 @@ pub(crate) struct Ready {
     pub(crate) server: ServerInfo,
     /// The scripts as this boot of the server has them.
     pub(crate) scripts: Scripts,
+    /// What the server knows and no text of it may show.
+    pub(crate) password: Option<Secret>,
 }
 
 /// A command whose reply is due.
@@ -263,6 +267,8 @@ pub(crate) struct Setup {
 #[derive(Debug)]
 struct Dialogue {
     address: Arc<Address>,
+    /// What it has said of a password counts for this connection, whatever is given meanwhile.
+    login: Login,
     terms: Terms,
     superseded: Option<Superseded>,
     flight: Flight,
@@ -285,6 +291,7 @@ impl Setup {
     /// server's buffer must not be executed after what the new one sends.
     pub(crate) fn new(
         address: Arc<Address>,
+        login: Login,
         terms: Terms,
         superseded: Option<Superseded>,
         now: Nanos,
@@ -297,6 +304,7 @@ impl Setup {
                     _ => Flight::Hello,
                 },
                 address,
+                login,
                 terms,
                 superseded,
                 due: VecDeque::new(),
@@ -384,6 +392,7 @@ impl Setup {
             wire: std::mem::take(&mut self.wire),
             scripts: made.unwrap_or_else(|| Scripts::for_boot(run_id, terms.clone())),
             server: std::mem::take(&mut dialogue.server),
+            password: dialogue.login.password.take(),
         }))
     }
 
@@ -397,12 +406,16 @@ impl Setup {
         if let Some(refusal) = &self.dialogue.last_refusal {
             return refusal.clone();
         }
-        // What else a server may be that takes a connection and hangs up on the first command.
-        let hint = match is_plain && self.received == 0 {
-            true => " (for a TLS port use rediss://)",
-            false => "",
-        };
+        // What else a server may be that takes a connection and hangs up on the first command; or on another one.
         let what = self.awaits();
+        let hint = match (self.received, what) {
+            (0, "HELLO") if is_plain => {
+                " (for a TLS port use rediss://; for a proxy that does not know HELLO, protocol=resp2)"
+            }
+            (0, _) if is_plain => " (for a TLS port use rediss://)",
+            (0, _) => "",
+            _ => " (a proxy may not pass that command on)",
+        };
         SetupError::new(
             Status::Unreachable,
             format!("the server closed the connection instead of answering {what}{hint}"),
@@ -428,9 +441,9 @@ impl Dialogue {
     fn greet(&mut self, out: &mut Vec<u8>, now: Nanos) {
         self.packed_at = now;
         match self.flight {
-            Flight::Hello => self.send(out, Step::Hello, &hello(&self.address)),
+            Flight::Hello => self.send(out, Step::Hello, &hello(&self.login)),
             _ => {
-                if let Some(auth) = auth(&self.address) {
+                if let Some(auth) = auth(&self.login) {
                     self.send(out, Step::Auth, &auth);
                 }
             }
@@ -613,7 +626,7 @@ impl Dialogue {
         match code_of(text) {
             b"WRONGPASS" | b"LOADING" | b"MASTERDOWN" => false,
             // Said by a proxy that has no HELLO, too.
-            b"NOAUTH" => self.address.password.is_some(),
+            b"NOAUTH" => self.login.password.is_some(),
             _ => true,
         }
     }
@@ -828,16 +841,16 @@ impl Dialogue {
 
     /// The server's own words, without secrets.
     fn words(&self, text: &[u8]) -> ServerText {
-        ServerText::new(text, self.address.password.as_ref())
+        ServerText::new(text, self.login.password.as_ref())
     }
 
     /// A server's text that is most likely one of the words that all servers have.
     fn word(&self, text: &[u8], known: &[&'static str]) -> ServerText {
-        ServerText::one_of(known, text, self.address.password.as_ref())
+        ServerText::one_of(known, text, self.login.password.as_ref())
     }
 
     fn version(&self, text: &[u8]) -> ServerText {
-        ServerText::version(text, self.address.password.as_ref())
+        ServerText::version(text, self.login.password.as_ref())
     }
 
     fn read_info(&mut self, info: &InfoDict) {
@@ -957,10 +970,10 @@ fn text_in(info: &InfoDict, key: &str) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn hello(address: &Address) -> Cmd {
+fn hello(login: &Login) -> Cmd {
     let mut hello = cmd("HELLO");
     hello.arg(3);
-    if let Some((user, password)) = credentials(address) {
+    if let Some((user, password)) = credentials(login) {
         hello
             .arg("AUTH")
             .arg(user.unwrap_or("default"))
@@ -970,8 +983,8 @@ fn hello(address: &Address) -> Cmd {
 }
 
 /// With one argument if there is no user: all that servers before 6.0 know.
-fn auth(address: &Address) -> Option<Cmd> {
-    let (user, password) = credentials(address)?;
+fn auth(login: &Login) -> Option<Cmd> {
+    let (user, password) = credentials(login)?;
     let mut auth = cmd("AUTH");
     if let Some(user) = user {
         auth.arg(user);
@@ -981,9 +994,9 @@ fn auth(address: &Address) -> Option<Cmd> {
 }
 
 /// A user without a password is one that the server lets in with any (`nopass`).
-fn credentials(address: &Address) -> Option<(Option<&str>, &str)> {
-    let password = address.password.as_ref().map(|secret| secret.reveal());
-    match (address.user.as_deref(), password) {
+fn credentials(login: &Login) -> Option<(Option<&str>, &str)> {
+    let password = login.password.as_ref().map(|secret| secret.reveal());
+    match (login.user.as_deref(), password) {
         (None, None) => None,
         (user, password) => Some((user, password.unwrap_or_default())),
     }

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, SockAddr, TcpKeepalive, Type};
 
-use super::address::Tls;
 use crate::descriptors::Ours;
 
 /// Idle time before the first keep-alive probe, the time between probes, and how many may stay unanswered: so that a
@@ -74,12 +74,15 @@ impl Stream {
     }
 
     /// Puts TLS on top of a fresh plain stream. Nothing is sent before the first `handshake`.
-    pub(crate) fn secure(self, tls: &Tls) -> io::Result<Stream> {
+    pub(crate) fn secure(
+        self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<Stream> {
         let Stream::Plain(socket) = self else {
             return Err(io::Error::other("the stream has TLS already"));
         };
-        let session = ClientConnection::new(Arc::clone(&tls.config), tls.name.clone())
-            .map_err(io::Error::other)?;
+        let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
         Ok(Stream::Tls(Box::new(TlsStream { session, socket })))
     }
 

@@ -1,59 +1,99 @@
-//! What an error of TLS means, in words that help.
+//! TLS with one node: whom to trust and who we are, as the files say at the moment of a connection.
 
-use std::io;
+mod files;
+mod options;
+mod reason;
+mod verifier;
 
-use rustls::{AlertDescription, CertificateError};
+use std::fmt;
+use std::sync::Arc;
 
-use super::text::ServerText;
+use arc_swap::ArcSwap;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
-/// The reason, with a hint at the remedy; `None` if it is no error of TLS.
-pub(crate) fn reason(error: &io::Error) -> Option<String> {
-    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    Some(match error {
-        rustls::Error::InvalidMessage(_) => {
-            "the server does not speak TLS here: for a plain port use redis://".to_owned()
+use crate::error::{Error, Result};
+use files::Files;
+pub(crate) use options::{TlsOptions, Verify, server_name};
+pub(crate) use reason::reason;
+use verifier::Verifier;
+
+/// How to speak TLS with one node.
+pub(crate) struct Tls {
+    options: TlsOptions,
+    name: ServerName<'static>,
+    /// What the files said last. It is kept as long as they say the same, and with it the sessions that can be resumed. No
+    /// lock guards it: one that another thread holds during a fork would stay locked in the child.
+    latest: ArcSwap<Configured>,
+}
+
+/// The contents of the files, and what was made of them.
+struct Configured {
+    files: Files,
+    config: Arc<ClientConfig>,
+}
+
+impl Tls {
+    /// Reads the files, so that a wrong one is an error at once. `name` is the server's.
+    pub(crate) fn new(options: &TlsOptions, name: ServerName<'static>) -> Result<Tls> {
+        let latest = configure(Files::read(options)?, options)?;
+        Ok(Tls {
+            options: options.clone(),
+            name,
+            latest: ArcSwap::from_pointee(latest),
+        })
+    }
+
+    /// The name that the server is asked for, and that its certificate must bear.
+    pub(crate) fn name(&self) -> ServerName<'static> {
+        self.name.clone()
+    }
+
+    /// What the files say now. Reads them, which blocks: they are small and local.
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>> {
+        let files = Files::read(&self.options)?;
+        let latest = self.latest.load();
+        if latest.files == files {
+            return Ok(Arc::clone(&latest.config));
         }
-        rustls::Error::InvalidCertificate(reason) => format!(
-            "the server's certificate is not accepted: {}{}",
-            // It may repeat the names in the certificate.
-            ServerText::new(reason.to_string().as_bytes(), None),
-            certificate_hint(reason)
-        ),
-        rustls::Error::AlertReceived(alert) => {
-            format!("the server refused TLS: {alert:?}{}", alert_hint(*alert))
-        }
-        other => {
-            let reason = ServerText::new(other.to_string().as_bytes(), None);
-            format!("TLS failed: {reason}")
-        }
+        let renewed = configure(files, &self.options)?;
+        let config = Arc::clone(&renewed.config);
+        self.latest.store(Arc::new(renewed));
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("options", &self.options)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The provider is given by hand: a process-wide default would be the application's business, not a library's.
+fn configure(files: Files, options: &TlsOptions) -> Result<Configured> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Verifier::new(
+        options.verify,
+        files.roots(options)?,
+        files.authorities.clone().unwrap_or_default(),
+        provider.signature_verification_algorithms,
+    );
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::invalid(format!("cannot set up TLS: {error}")))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let config = match &files.identity {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(certificate.clone(), key.clone_key())
+            .map_err(|error| files::mismatch(options, &error))?,
+    };
+    Ok(Configured {
+        config: Arc::new(config),
+        files,
     })
-}
-
-fn certificate_hint(error: &CertificateError) -> &'static str {
-    match error {
-        // A bad signature is what another authority of the same name gives.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            " (give its authority's certificate as the CA file)"
-        }
-        // What `openssl req -x509` makes; other TLS libraries let it pass.
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            " (it is an authority's own certificate: give the server one that an authority signed)"
-        }
-        _ => "",
-    }
-}
-
-fn alert_hint(alert: AlertDescription) -> &'static str {
-    match alert {
-        // With TLS 1.2 and 1.3, respectively.
-        AlertDescription::HandshakeFailure | AlertDescription::CertificateRequired => {
-            " (it may ask for a client certificate: give certificate and key file)"
-        }
-        AlertDescription::UnknownCA
-        | AlertDescription::BadCertificate
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::CertificateExpired
-        | AlertDescription::CertificateUnknown => " (it does not accept the client certificate)",
-        _ => "",
-    }
 }

@@ -405,13 +405,14 @@ fn shown(scheme: &str, url: &str, parsed: &Url) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::address::{TlsFiles, parse};
+    use crate::node::address::parse;
     use crate::node::secret::PIECE;
+    use crate::node::tls::TlsOptions;
     use proptest::prelude::*;
     use redis::{ConnectionAddr, IntoConnectionInfo};
 
     fn refusal(url: &str) -> String {
-        let error = parse(url, &TlsFiles::default(), Protocol::Auto)
+        let error = parse(url, &TlsOptions::default(), Protocol::Auto)
             .err()
             .unwrap_or_else(|| panic!("{url} was accepted"));
         assert_eq!(
@@ -598,7 +599,7 @@ mod tests {
                 12 => format!("unix:///{host}?pass={}&db=x", encoded(&secret)),
                 _ => format!("http://u:{secret}@{host}"),
             };
-            let shown = match parse(&url, &TlsFiles::default(), Protocol::Auto) {
+            let shown = match parse(&url, &TlsOptions::default(), Protocol::Auto) {
                 Ok(address) => format!("{address} {address:?} {:?}", address.password),
                 Err(error) => format!("{error} {error:?}"),
             };

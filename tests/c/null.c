@@ -62,6 +62,9 @@ static void options_and_factory(void) {
   INVALID(redlock_factory_check(factory, NULL, &err), "report is NULL");
   CHECK(report == NULL);
   INVALID(redlock_factory_vouch(NULL, &err), "factory is NULL");
+  INVALID(redlock_factory_set_credentials(NULL, NULL, NULL, &err), "factory is NULL");
+  INVALID(redlock_factory_ask_for_credentials(NULL, queue, 1, &err), "factory is NULL");
+  INVALID(redlock_factory_refuse_credentials(NULL, "reason", &err), "factory is NULL");
 }
 
 static void blocking_calls(void) {

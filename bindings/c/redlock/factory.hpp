@@ -235,6 +235,37 @@ public:
     return detail::attempt([&](redlock_error **err) { return ::redlock_factory_vouch(c_handle(), err); });
   }
 
+  // --- Credentials that change ---
+
+  /// The user and password by which all nodes are logged in to from now on, in place of those in their URLs and of the
+  /// option password_file. Connections that there are stay as they are.
+  void set_credentials(const text &user, const text &password) { try_set_credentials(user, password).value(); }
+  /// set_credentials(), with a result.
+  result<void> try_set_credentials(const text &user, const text &password) {
+    if (std::optional<error> refused = refusal(user)) return *refused;
+    if (std::optional<error> refused = password.refusal()) return *refused;
+    return detail::attempt([&](redlock_error **err) {
+      return ::redlock_factory_set_credentials(c_handle(), user.c_str(), password.c_str(), err);
+    });
+  }
+  /// Has event_kind::credentials come to the queue when connections wait for set_credentials(): for the option
+  /// ask_credentials. `id` is the event's.
+  void ask_for_credentials(queue &to, std::uint64_t id) { try_ask_for_credentials(to, id).value(); }
+  /// ask_for_credentials(), with a result.
+  result<void> try_ask_for_credentials(queue &to, std::uint64_t id) {
+    if (std::optional<error> refused = refusal()) return *refused;
+    return detail::attempt(
+        [&](redlock_error **err) { return ::redlock_factory_ask_for_credentials(c_handle(), to.c_handle(), id, err); });
+  }
+  /// Says why there are no credentials at the moment, which the nodes' errors repeat.
+  void refuse_credentials(const text &reason) { try_refuse_credentials(reason).value(); }
+  /// refuse_credentials(), with a result.
+  result<void> try_refuse_credentials(const text &reason) {
+    if (std::optional<error> refused = refusal(reason)) return *refused;
+    return detail::attempt(
+        [&](redlock_error **err) { return ::redlock_factory_refuse_credentials(c_handle(), reason.c_str(), err); });
+  }
+
   // --- On a queue of the caller's ---
 
   /// Begins to acquire; ends in one event_kind::acquire of the queue. `id` is free to choose, but no other operation

@@ -34,10 +34,12 @@ enum class event_kind : std::uint32_t {
   /// factory::submit_is_locked()
   is_locked = REDLOCK_EVENT_IS_LOCKED,
   /// No operation: a lock that lock::keep_alive() kept alive is lost.
-  lost = REDLOCK_EVENT_LOST
+  lost = REDLOCK_EVENT_LOST,
+  /// No operation: connections wait for factory::set_credentials(), see factory::ask_for_credentials().
+  credentials = REDLOCK_EVENT_CREDENTIALS
 };
 
-/// The end of one operation that was submitted to a queue, or the loss of a lock.
+/// The end of one operation that was submitted to a queue, the loss of a lock, or a question for credentials.
 struct event {
   /// The number that was given with it.
   std::uint64_t id;

@@ -101,6 +101,21 @@ void end_for_those_who_wait() {
   thread.join();
 }
 
+void ask_for_credentials() {
+  redlock::queue queue;
+  redlock::options settings;
+  settings.set("ask_credentials", "on");
+  redlock::factory factory(test::urls(), settings);
+  factory.ask_for_credentials(queue, 7);
+  std::vector<redlock::event> events = queue.next(1, patience);
+  CHECK(events.size() == 1 && events[0].kind == redlock::event_kind::credentials && events[0].id == 7);
+  factory.refuse_credentials("not yet");
+  CHECK(queue.next(1, patience).size() == 1);
+  // The default user needs no password here, so that any is right.
+  factory.set_credentials("default", "secret");
+  CHECK(factory.try_acquire("credentials", long_ttl, patience).has_value());
+}
+
 void release_what_nobody_took() {
   redlock::factory factory = patient_factory();
   {
@@ -116,5 +131,6 @@ void release_what_nobody_took() {
 
 int main() {
   return test::run({TEST(bring_each_operation_to_its_end), TEST(give_locks_that_can_do_all), TEST(cancel),
-                    TEST(refuse_what_is_wrong), TEST(end_for_those_who_wait), TEST(release_what_nobody_took)});
+                    TEST(refuse_what_is_wrong), TEST(end_for_those_who_wait), TEST(ask_for_credentials),
+                    TEST(release_what_nobody_took)});
 }

@@ -10,6 +10,7 @@ const sets = require("./sets.js");
 const { makeLock } = require("./lock.js");
 const { makeReentrant } = require("./reentrant.js");
 const check = require("./arguments.js");
+const credentials = require("./credentials.js");
 
 /** @typedef {ReturnType<typeof makeLock>} Lock */
 
@@ -119,6 +120,12 @@ class Factory {
     if ((await elsewhere(native.factory_vouch, this.#set.handle, failure)) !== 0) {
       throw toError(takeFailure(failure[0]));
     }
+  }
+
+  /** @param {unknown} given */
+  setCredentials(given) {
+    this.#mustBeOpen();
+    credentials.give(this.#set.handle, given);
   }
 
   close() {

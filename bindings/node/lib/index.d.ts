@@ -5,6 +5,14 @@
  * the code `REDLOCK_ERR_INVALID_ARGUMENT`; every other failure is a {@link RedlockError}.
  */
 
+/** Who logs in at the nodes. */
+export interface Credentials {
+  /** The user. Default: the one of each URL, or the nodes' default user. */
+  username?: string;
+  /** The password or token. It appears in no message. */
+  password: string;
+}
+
 /** Settings of a factory; all have defaults. {@link optionTable} tells them at run time, docs/OPTIONS.md on paper. */
 export interface FactoryOptions {
   /** How long a node may take to answer before it counts as unavailable. */
@@ -26,12 +34,24 @@ export interface FactoryOptions {
   keyPrefix?: string;
   /** The version of the Redis protocol. */
   protocol?: "auto" | "resp2" | "resp3";
-  /** For rediss://: a PEM file with the certificates that a server's must be signed by. */
+  /**
+   * Asked for the credentials of all nodes whenever connections are made, once for those that are made at the same time: for
+   * passwords that are changed and tokens that run out. It has `connectTimeoutMs` to answer. What it throws is in the nodes' errors,
+   * and it is asked again when the nodes are tried again.
+   */
+  credentials?: () => Credentials | PromiseLike<Credentials>;
+  /** A file with the password of all nodes, in place of those in their URLs. It is read at each connect. */
+  passwordFile?: string;
+  /** For rediss://: a PEM file with the certificates that a server's must be signed by, or with its own. */
   tlsCaFile?: string;
   /** For rediss://: a PEM file with the certificate that this client shows. */
   tlsCertFile?: string;
   /** For rediss://: a PEM file with that certificate's private key. */
   tlsKeyFile?: string;
+  /** For rediss://: the name that servers' certificates must bear, if it is not the host of each URL. */
+  tlsServerName?: string;
+  /** For rediss://: what of a server's certificate is verified: all, all but its name, or nothing. */
+  tlsVerify?: "full" | "ca" | "none";
   /** Whether locks have fencing tokens. */
   fencing?: boolean | "on" | "off";
   /** Whether those who wait for a lock are served in the order of their arrival. */
@@ -123,6 +143,13 @@ export class Factory {
    * when none can be reached.
    */
   vouch(): Promise<void>;
+
+  /**
+   * Sets the credentials by which all nodes are logged in to from now on, in place of those in their URLs and of `passwordFile`:
+   * for all factories that share these connections. Connections that there are stay as they are. See `credentials` of
+   * {@link FactoryOptions} for tokens that run out.
+   */
+  setCredentials(credentials: Credentials): void;
 
   /**
    * Closes the factory; can be called again. What still waits rejects with a {@link ClosedError}. Locks that are held stay

@@ -29,8 +29,9 @@ const WORDS32 = 2 * WORDS64;
 const AT64 = { lock: 2, error: 3 };
 const AT32 = { id: 0, status: 2, kind: 3, value: 10, fence: 12 };
 
-/** The kind of event that tells of a lost lock; all others end an operation. */
+/** The kinds of events that tell of a lost lock, and ask for credentials; all others end an operation. */
 const LOST = 5;
+const CREDENTIALS = 6;
 
 /** Where the lower and the upper half of a 64-bit number are. */
 const [LOW, HIGH] = os.endianness() === "LE" ? [0, 1] : [1, 0];
@@ -47,6 +48,9 @@ class Queue {
   #underWay = new Map();
   /** What is to be called when a kept lock is lost. @type {Map<number, (failure: import("./errors.js").Failure) => void>} */
   #losses = new Map();
+
+  /** What is to be called when a factory asks for credentials. @type {Map<number, () => void>} */
+  #askers = new Map();
 
   constructor() {
     check(native.queue_new(out, err));
@@ -103,15 +107,36 @@ class Queue {
     this.#losses.set(id, lost);
   }
 
+  /**
+   * Has a factory ask for credentials, until `forget` is called.
+   *
+   * @param {bigint} factory
+   * @param {() => void} ask
+   * @returns {number} the number to forget it by
+   */
+  askForCredentials(factory, ask) {
+    const id = this.nextId();
+    check(native.factory_ask_for_credentials(factory, this.#handle, id, err));
+    this.#askers.set(id, ask);
+    return id;
+  }
+
   /** @param {number} id */
   forget(id) {
     this.#losses.delete(id);
+    this.#askers.delete(id);
     this.closeIfIdle();
   }
 
   /** Nobody needs it for now; whoever does next makes another one. */
   closeIfIdle() {
-    if (users === 0 && this.#underWay.size === 0 && this.#losses.size === 0 && queue === this) {
+    if (
+      users === 0 &&
+      this.#underWay.size === 0 &&
+      this.#losses.size === 0 &&
+      this.#askers.size === 0 &&
+      queue === this
+    ) {
       queue = undefined;
       this.#socket.destroy();
       native.queue_free(this.#handle);
@@ -140,9 +165,13 @@ class Queue {
     const id = this.#number(at32 + AT32.id);
     const failed = this.#words32[at32 + AT32.status] !== 0;
     const failure = failed ? takeFailure(this.#words64[at64 + AT64.error]) : null;
-    if (this.#words32[at32 + AT32.kind] === LOST) {
-      this.#lose(id, failure);
-      return;
+    switch (this.#words32[at32 + AT32.kind]) {
+      case LOST:
+        this.#lose(id, failure);
+        return;
+      case CREDENTIALS:
+        this.#askers.get(id)?.();
+        return;
     }
     const resolve = this.#underWay.get(id);
     this.#underWay.delete(id);

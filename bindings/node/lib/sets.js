@@ -6,12 +6,14 @@ const { native } = require("./native.js");
 const { elsewhere, check: checkStatus, err, out } = require("./results.js");
 const { optionTexts, withOptions } = require("./options.js");
 const queue = require("./queue.js");
+const credentials = require("./credentials.js");
 
 /**
  * @typedef {object} NodeSet
  * @property {string} key what its factories have in common
  * @property {bigint} handle the library's factory
  * @property {number} users how many factories share it
+ * @property {number} [asks] the number by which it asks for credentials
  */
 
 /** @type {Map<string, NodeSet>} */
@@ -25,9 +27,10 @@ const open = new Map();
  * @returns {NodeSet}
  */
 function join(urls, options) {
-  const texts = optionTexts(options);
-  const key = JSON.stringify([urls, texts]);
-  const set = open.get(key) ?? { key, handle: make(urls, texts), users: 0 };
+  const { provider, others } = credentials.split(options);
+  const texts = optionTexts(others);
+  const key = JSON.stringify([urls, texts, credentials.number(provider)]);
+  const set = open.get(key) ?? make(key, urls, texts, provider);
   open.set(key, set);
   set.users += 1;
   queue.addUser();
@@ -35,13 +38,25 @@ function join(urls, options) {
 }
 
 /**
+ * @param {string} key
  * @param {string[]} urls
  * @param {[string, string][]} texts
- * @returns {bigint}
+ * @param {import("./credentials.js").Provider | undefined} provider
+ * @returns {NodeSet}
  */
-function make(urls, texts) {
+function make(key, urls, texts, provider) {
   withOptions(texts, (options) => checkStatus(native.factory_new(urls, urls.length, options, out, err)));
-  return out[0];
+  const handle = out[0];
+  if (provider === undefined) {
+    return { key, handle, users: 0 };
+  }
+  try {
+    const asks = queue.current().askForCredentials(handle, () => credentials.answer(handle, provider));
+    return { key, handle, users: 0, asks };
+  } catch (error) {
+    native.factory_free(handle);
+    throw error;
+  }
 }
 
 /**
@@ -54,6 +69,9 @@ async function leave(set) {
   set.users -= 1;
   if (set.users === 0) {
     open.delete(set.key);
+    if (set.asks !== undefined) {
+      queue.forget(set.asks);
+    }
     await elsewhere(native.factory_free, set.handle);
   }
   queue.removeUser();

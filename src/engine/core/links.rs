@@ -99,7 +99,8 @@ impl Core {
         let epoch = self.epochs;
         node.epoch = epoch;
         let (address, superseded) = (Arc::clone(&node.address), node.superseded.clone());
-        let dial = Dial::new(address, timeout, terms, superseded, now);
+        let credentials = Arc::clone(&set.credentials);
+        let dial = Dial::new(address, credentials, timeout, terms, superseded, now);
         let runtime = self.runtime;
         let looked_up = dial.name().map_or(Ok(()), |(host, port)| {
             runtime.resolver.look_up(host, port, move |result| {
@@ -158,7 +159,7 @@ impl Core {
             return;
         };
         let mut result = dial.proceed(now);
-        let (mut to_watch, due) = (None, dial.due());
+        let (mut to_watch, due, asks) = (None, dial.due(), dial.asks());
         if let Ok(established) = &result {
             to_watch = dial.next_to_watch(established.as_ref());
         }
@@ -176,6 +177,9 @@ impl Core {
                     epoch,
                 };
                 self.timers.set(due, timer);
+                if asks {
+                    self.ask_for_credentials(place);
+                }
             }
             Ok(Some(established)) => self.dialled(at, Ok(established)),
             Err(error) => self.dialled(at, Err(error)),
@@ -192,7 +196,11 @@ impl Core {
     }
 
     /// An attempt to connect has come to its end.
-    fn dialled(&mut self, at @ (place, _): NodePlace, result: Result<Established, SetupError>) {
+    pub(super) fn dialled(
+        &mut self,
+        at @ (place, _): NodePlace,
+        result: Result<Established, SetupError>,
+    ) {
         let unique = result.and_then(|established| match self.twin(at, &established) {
             None => Ok(established),
             Some(twin) => {
@@ -235,6 +243,11 @@ impl Core {
 
     /// A node can't be reached; it is tried again after a rest.
     fn connect_failed(&mut self, (place, index): NodePlace, failure: SetupError) {
+        if let Some(set) = self.sets[place].as_ref()
+            && failure.kind == Status::Server
+        {
+            set.credentials.were_refused();
+        }
         let Some(node) = self.node((place, index)) else {
             return;
         };
@@ -271,6 +284,7 @@ impl Core {
             wire,
             server,
             scripts,
+            password,
         } = established;
         let Some(set) = self.sets[place].as_mut() else {
             return;
@@ -289,7 +303,6 @@ impl Core {
         };
         let proven = clock::from_ms(admission::probation_ms(set.settings.max_ttl_ms));
         self.timers.set(self.now + proven, timer);
-        let password = node.address.password.clone();
         let connection = Connection::new(wire, server, scripts, password, self.now);
         node.link = Link::Up(Box::new(connection));
         node.stream = Some(stream);

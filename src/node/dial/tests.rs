@@ -11,8 +11,9 @@ use testkit::{Certificates, ClientCertificates, Fault, Proxy, Server};
 
 use super::*;
 
-use crate::node::address::{Protocol, Tls, TlsFiles, parse};
+use crate::node::address::{Protocol, parse};
 use crate::node::text::RunId;
+use crate::node::tls::{TlsOptions, Verify};
 
 const LONG: Duration = Duration::from_secs(10);
 /// For servers that never answer.
@@ -30,7 +31,7 @@ fn terms() -> Terms {
     }
 }
 
-fn address(url: &str, files: &TlsFiles) -> Address {
+fn address(url: &str, files: &TlsOptions) -> Address {
     parse(url, files, Protocol::Auto).unwrap()
 }
 
@@ -44,7 +45,14 @@ fn establish(
     let timeout = timeout.as_nanos() as Nanos;
     let address = Arc::new(address.clone());
     let superseded = superseded.cloned();
-    let mut dial = Dial::new(address, timeout, terms, superseded, clock::now());
+    let mut dial = Dial::new(
+        address,
+        Arc::default(),
+        timeout,
+        terms,
+        superseded,
+        clock::now(),
+    );
     if let Some(name) = dial.name() {
         let found = name.to_socket_addrs().unwrap().collect();
         dial.resolved(found, clock::now());
@@ -70,15 +78,15 @@ fn finish(mut dial: Dial) -> Result<Established, SetupError> {
 
 /// An attempt at these addresses.
 fn dial_all(addresses: &[SocketAddr], timeout: Duration, url: &str) -> Dial {
-    let there = Arc::new(address(url, &TlsFiles::default()));
+    let there = Arc::new(address(url, &TlsOptions::default()));
     let timeout = timeout.as_nanos() as Nanos;
-    let mut dial = Dial::new(there, timeout, terms(), None, clock::now());
+    let mut dial = Dial::new(there, Arc::default(), timeout, terms(), None, clock::now());
     dial.resolved(addresses.to_vec(), clock::now());
     dial
 }
 
 fn reach(url: &str) -> Result<Established, SetupError> {
-    establish(&address(url, &TlsFiles::default()), LONG, terms(), None)
+    establish(&address(url, &TlsOptions::default()), LONG, terms(), None)
 }
 
 fn refusal(url: &str) -> SetupError {
@@ -195,8 +203,8 @@ fn an_address_that_swallows_packets_leaves_time_for_the_next() {
 
 #[test]
 fn a_name_that_is_looked_up_for_too_long_is_given_up() {
-    let there = Arc::new(address("redis://localhost", &TlsFiles::default()));
-    let mut dial = Dial::new(there, 10, terms(), None, 100);
+    let there = Arc::new(address("redis://localhost", &TlsOptions::default()));
+    let mut dial = Dial::new(there, Arc::default(), 10, terms(), None, 100);
     assert_eq!(dial.name(), Some(("localhost", 6379)));
     assert!(dial.proceed(109).unwrap().is_none());
     let error = dial.proceed(110).unwrap_err();
@@ -216,19 +224,21 @@ fn handshake_with(answer: &'static [u8]) -> SetupError {
         // What is left unread would become a reset, which can overtake the answer.
         let _ = client.read_to_end(&mut Vec::new());
     });
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    let mut there = self::address("redis://localhost", &TlsFiles::default());
-    there.tls = Some(Tls {
-        config: Arc::new(config),
-        name: "localhost".try_into().unwrap(),
-    });
+    // It never gets as far as a certificate.
+    let options = TlsOptions {
+        verify: Verify::None,
+        ..TlsOptions::default()
+    };
+    let there = self::address("rediss://localhost", &options);
     let timeout = LONG.as_nanos() as Nanos;
-    let mut dial = Dial::new(Arc::new(there), timeout, terms(), None, clock::now());
+    let mut dial = Dial::new(
+        Arc::new(there),
+        Arc::default(),
+        timeout,
+        terms(),
+        None,
+        clock::now(),
+    );
     dial.resolved(vec![address], clock::now());
     let error = finish(dial).unwrap_err();
     server.join().unwrap();
@@ -457,7 +467,7 @@ fn a_user_who_may_not_use_the_library_s_own_keys_is_refused() {
     assert!(refusal(&url).message.contains("permission"));
     let mut below_prefix = terms();
     below_prefix.key_prefix = "app:".into();
-    let there = address(&url, &TlsFiles::default());
+    let there = address(&url, &TlsOptions::default());
     establish(&there, LONG, below_prefix, None).unwrap();
 }
 
@@ -507,14 +517,14 @@ fn a_full_server_says_so() {
 #[test]
 fn dead_stopped_and_silent_servers_are_told_apart() {
     let server = Server::builder().start();
-    let there = address(&server.url(), &TlsFiles::default());
+    let there = address(&server.url(), &TlsOptions::default());
     server.stop();
     let error = establish(&there, SHORT, terms(), None).unwrap_err();
     assert_eq!(error.kind, Status::Timeout);
     server.cont();
     let proxy = Proxy::to(&server);
     proxy.set(Fault::BlackHole);
-    let behind = address(&proxy.url(), &TlsFiles::default());
+    let behind = address(&proxy.url(), &TlsOptions::default());
     let error = establish(&behind, SHORT, terms(), None).unwrap_err();
     assert_eq!(error.kind, Status::Timeout);
     server.kill();
@@ -539,7 +549,7 @@ fn a_connection_cut_anywhere_in_the_set_up_is_an_error() {
 #[test]
 fn the_old_connection_is_ended_unless_the_server_is_another() {
     let server = Server::builder().start();
-    let there = address(&server.url(), &TlsFiles::default());
+    let there = address(&server.url(), &TlsOptions::default());
     let mut old = reach(&server.url()).unwrap();
     let mut superseded = Superseded {
         run_id: RunId::new(&[b'0'; 40]).unwrap(),
@@ -574,15 +584,15 @@ impl Vault {
         Vault { dir, certificates }
     }
 
-    fn ca_only(&self) -> TlsFiles {
-        TlsFiles {
+    fn ca_only(&self) -> TlsOptions {
+        TlsOptions {
             ca: Some(self.certificates.ca.clone()),
-            ..TlsFiles::default()
+            ..TlsOptions::default()
         }
     }
 
-    fn with_client(&self) -> TlsFiles {
-        TlsFiles {
+    fn with_client(&self) -> TlsOptions {
+        TlsOptions {
             certificate: Some(self.certificates.client_certificate.clone()),
             key: Some(self.certificates.client_key.clone()),
             ..self.ca_only()
@@ -601,7 +611,7 @@ impl Drop for Vault {
     }
 }
 
-fn reach_with(url: &str, files: &TlsFiles) -> Result<Established, SetupError> {
+fn reach_with(url: &str, files: &TlsOptions) -> Result<Established, SetupError> {
     establish(&address(url, files), LONG, terms(), None)
 }
 
@@ -629,7 +639,7 @@ fn tls_with_an_own_authority() {
     let stranger = Vault::new();
     let error = reach_with(&server.url(), &stranger.ca_only()).unwrap_err();
     assert_eq!(error.kind, Status::Unreachable);
-    assert!(error.message.contains("as the CA file"), "{error:?}");
+    assert!(error.message.contains("as tls_ca_file"), "{error:?}");
     let plain = refusal(&server.url().replace("rediss", "redis"));
     assert_eq!(plain.kind, Status::Unreachable);
     assert!(plain.message.contains("rediss://"), "{plain:?}");
@@ -683,4 +693,67 @@ fn a_key_of_another_certificate_is_refused_by_name() {
     files.key = Some(vault.certificates.client_certificate.clone());
     let error = parse("rediss://localhost", &files, Protocol::Auto).unwrap_err();
     assert!(error.message().contains("holds no private key"), "{error}");
+}
+
+/// A server that shows one certificate and has the key of another, which real servers refuse to do.
+fn impostor(shown: &Certificates, own: &Certificates) -> (String, std::thread::JoinHandle<()>) {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certificate = CertificateDer::from_pem_file(&shown.server_certificate).unwrap();
+    let key = PrivateKeyDer::from_pem_file(&own.server_key).unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let both = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(both));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rediss://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        // The client is expected to hang up.
+        while session.is_handshaking() && session.complete_io(&mut client).is_ok() {}
+    });
+    (url, server)
+}
+
+#[test]
+fn a_certificate_without_its_key_is_refused() {
+    let (signed, other) = (Vault::new(), Vault::new());
+    let dir = other.dir.join("pinned");
+    let pinned = Certificates::self_signed(dir, &["127.0.0.1"], false);
+    for shown in [&signed.certificates, &pinned] {
+        for verify in [Verify::Full, Verify::Ca] {
+            let (url, server) = impostor(shown, &other.certificates);
+            let options = TlsOptions {
+                ca: Some(shown.ca.clone()),
+                verify,
+                ..TlsOptions::default()
+            };
+            let error = reach_with(&url, &options).unwrap_err();
+            assert!(error.message.contains("BadSignature"), "{error:?}");
+            server.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_same_files_make_the_same_configuration() {
+    let vault = Vault::new();
+    let there = address("rediss://localhost", &vault.with_client());
+    let tls = there.tls.unwrap();
+    let first = tls.config().unwrap();
+    assert!(Arc::ptr_eq(&first, &tls.config().unwrap()));
+    Certificates::issue(&vault.dir);
+    let second = tls.config().unwrap();
+    assert!(!Arc::ptr_eq(&first, &second));
+    assert!(Arc::ptr_eq(&second, &tls.config().unwrap()));
+    std::fs::remove_file(&vault.certificates.client_key).unwrap();
+    let error = tls.config().unwrap_err();
+    assert!(error.message().contains("client.key"), "{error}");
 }

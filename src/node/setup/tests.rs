@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::clock::MILLISECOND;
-use crate::node::address::{TlsFiles, parse};
+use crate::node::address::parse;
+use crate::node::tls::TlsOptions;
 
 const RUN_ID: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -15,8 +16,9 @@ fn begin(url: &str) -> Setup {
         fair_grace_ms: 50,
         channel: "redlock:test".into(),
     };
-    let address = parse(url, &TlsFiles::default(), Protocol::Auto).unwrap();
-    Setup::new(Arc::new(address), terms, None, MILLISECOND)
+    let address = parse(url, &TlsOptions::default(), Protocol::Auto).unwrap();
+    let login = address.login();
+    Setup::new(Arc::new(address), login, terms, None, MILLISECOND)
 }
 
 /// Passes bytes in, at most `chunk` at a time.

@@ -12,6 +12,7 @@ const CHOICE: &str = "REDLOCK_TEST_SERVER";
 #[derive(Clone, Debug)]
 pub struct ServerBinary {
     path: PathBuf,
+    product: &'static str,
     version: String,
     tls: bool,
 }
@@ -25,7 +26,8 @@ impl ServerBinary {
             let binary = ServerBinary::at(path.unwrap_or_else(|| "redis-server".into()));
             let tls = if binary.tls { "with" } else { "without" };
             eprintln!(
-                "testkit: Redis {} ({}), {tls} TLS",
+                "testkit: {} {} ({}), {tls} TLS",
+                binary.product,
                 binary.version,
                 binary.path.display()
             );
@@ -39,9 +41,14 @@ impl ServerBinary {
     /// When it cannot be run.
     pub fn at(path: impl Into<PathBuf>) -> ServerBinary {
         let path = path.into();
-        let version = version_of(&path);
+        let (product, version) = version_of(&path);
         let tls = knows_tls(&path);
-        ServerBinary { path, version, tls }
+        ServerBinary {
+            path,
+            product,
+            version,
+            tls,
+        }
     }
 
     /// Its path, or its name when it is to be found in `PATH`.
@@ -64,6 +71,17 @@ impl ServerBinary {
         major.unwrap_or_else(|| panic!("no number begins the version {}", self.version))
     }
 
+    /// Whether libraries can be preloaded into it: not if it is linked statically. The loader of others complains about a
+    /// library that there is not.
+    pub fn takes_preloads(&self) -> bool {
+        let output = Command::new(&self.path)
+            .arg("--version")
+            .env("LD_PRELOAD", "/nonexistent.so")
+            .output();
+        output
+            .is_ok_and(|output| String::from_utf8_lossy(&output.stderr).contains("nonexistent.so"))
+    }
+
     /// Whether it was built with TLS.
     pub fn supports_tls(&self) -> bool {
         self.tls
@@ -80,23 +98,26 @@ pub fn supports_tls() -> bool {
     ServerBinary::chosen().supports_tls()
 }
 
-/// The version in a line such as `Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=...`.
-fn version_of(path: &Path) -> String {
+/// The product and the version in a line such as `Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=...`.
+fn version_of(path: &Path) -> (&'static str, String) {
     let output = Command::new(path).arg("--version").output().unwrap_or_else(|error| {
         panic!("cannot run {}: {error} (scripts/install-tools installs it; {CHOICE} names another)", path.display())
     });
     let line = String::from_utf8_lossy(&output.stdout).into_owned();
+    let product = match line.starts_with("Valkey") {
+        true => "Valkey",
+        false => "Redis",
+    };
     let version = line
         .split_whitespace()
         .find_map(|word| word.strip_prefix("v="));
-    version
-        .unwrap_or_else(|| {
-            panic!(
-                "{} --version does not tell a version: {line:?}",
-                path.display()
-            )
-        })
-        .to_owned()
+    let version = version.unwrap_or_else(|| {
+        panic!(
+            "{} --version does not tell a version: {line:?}",
+            path.display()
+        )
+    });
+    (product, version.to_owned())
 }
 
 /// Whether the server was built with TLS. One that was and has no certificate says that it lacks one, and ends; others end

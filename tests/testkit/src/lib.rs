@@ -24,10 +24,11 @@ mod proxy;
 mod resp;
 mod server;
 mod user;
+mod version_1;
 mod wait;
 
 pub use binary::{ServerBinary, server_version, supports_tls};
-pub use certificates::Certificates;
+pub use certificates::{Certificates, Flaw};
 pub use cluster::Cluster;
 pub use proxy::{Fault, Proxy};
 pub use resp::Reply;

@@ -11,10 +11,12 @@ from typing import Any, Callable, Dict, Mapping
 
 from ._arguments import FOREVER, Options, encode, option_text
 from ._calls import Queue, call
+from ._credentials import answer, give
 from ._green import dispatcher
 from ._library import library
 from ._nodes import Parsed
 from ._waiting import wait_for_lock
+from ._watch import watch
 from .errors import ClosedError, ContendedError, ExpiredError, InvalidArgumentError, NoQuorumError
 
 #: The ways for an acquire to fail that a later try may not meet.
@@ -30,9 +32,9 @@ _MOST_TTLS = 64
 class Connections:
     """The connections to one set of nodes. Freed when nobody refers to them any more; locks can outlive them."""
 
-    __slots__ = ("__weakref__", "_cell", "_granted")
+    __slots__ = ("__weakref__", "_asking_pid", "_cell", "_forget", "_granted", "_provider")
 
-    def __init__(self, urls: tuple[str, ...], settings: Settings) -> None:
+    def __init__(self, urls: tuple[str, ...], settings: Settings, provider: Any = None) -> None:
         self._cell = c_void_p()
         # TTLs that are known to be allowed.
         self._granted: set[int] = set()
@@ -42,6 +44,25 @@ class Connections:
             call(library.factory_new, array, len(urls), options.value, byref(self._cell))
         finally:
             library.options_free(options.value)
+        self._provider, self._asking_pid = provider, 0
+        self._forget: Callable[[], None] | None = None
+        if provider is not None:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Have the C library ask the provider; once more in a child, which has no queue of its parent's."""
+        handle, provider = self._cell.value, self._provider
+        if handle:
+            self._asking_pid = os.getpid()
+            # Not by a method: that would keep this object.
+            self._forget = watch().ask(
+                lambda queue, number: call(library.factory_ask_for_credentials, handle, queue, number),
+                lambda: answer(handle, provider),
+            )
+
+    def set_credentials(self, username: str | None, password: str) -> None:
+        """Who logs in from now on."""
+        give(self._cell.value, username, password)
 
     @property
     def closed(self) -> bool:
@@ -53,6 +74,8 @@ class Connections:
         handle = self._cell.value
         if not handle:
             raise ClosedError("the factory was closed")
+        if self._provider is not None and self._asking_pid != os.getpid():
+            self._ask()
         try:
             call(function, handle, *arguments)
         except InvalidArgumentError:
@@ -136,6 +159,8 @@ class Connections:
         """Close them; again is harmless."""
         green = dispatcher()
         handle, self._cell.value = self._cell.value, None
+        if self._forget is not None:
+            self._forget()
         if handle and green is not None:
             green.hub.in_thread(library.factory_free, handle)
         elif handle:
@@ -144,6 +169,8 @@ class Connections:
     def __del__(self) -> None:
         handle = self._cell.value
         if handle:
+            if getattr(self, "_forget", None) is not None:
+                self._forget()  # type: ignore[misc]
             # Not by `close`, for a finalizer may run where no greenlet may wait.
             library.factory_free(handle)
 
@@ -188,15 +215,16 @@ class _Shared:
         self._connections: OrderedDict[tuple[Any, ...], Connections] = OrderedDict()
         self._mutex, self._pid = Mutex(), os.getpid()
 
-    def get(self, urls: tuple[str, ...], settings: Settings) -> Connections:
-        key = (urls, tuple(sorted(settings.items())))
+    def get(self, urls: tuple[str, ...], settings: Settings, provider: Any) -> Connections:
+        # The connections keep the provider, so that no other has its number.
+        key = (urls, tuple(sorted(settings.items())), id(provider))
         if self._pid != os.getpid():
             # A thread that held the mutex is not in the child to give it back. Python's hooks for forks would not tell of
             # all: uWSGI forks without them.
             self._mutex, self._pid = Mutex(), os.getpid()
         with self._mutex:
             if key not in self._connections:
-                self._connections[key] = Connections(urls, settings)
+                self._connections[key] = Connections(urls, settings, provider)
             self._connections.move_to_end(key)
             dropped = self._connections.popitem(last=False) if len(self._connections) > _KEPT else None
             found = self._connections[key]
@@ -208,6 +236,6 @@ class _Shared:
 _shared = _Shared()
 
 
-def shared(urls: tuple[str, ...], settings: Settings) -> Connections:
+def shared(urls: tuple[str, ...], settings: Settings, provider: Any = None) -> Connections:
     """Connections to these nodes that are shared by all who ask for the same."""
-    return _shared.get(urls, settings)
+    return _shared.get(urls, settings, provider)

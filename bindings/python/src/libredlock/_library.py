@@ -22,6 +22,7 @@ EVENT_RELEASE = 2
 EVENT_EXTEND = 3
 EVENT_IS_LOCKED = 4
 EVENT_LOST = 5
+EVENT_CREDENTIALS = 6
 
 _SONAME = "libredlock.0.dylib" if sys.platform == "darwin" else "libredlock.so.0"
 
@@ -62,6 +63,9 @@ _BLOCKING: list[tuple[str, Any, list[Any]]] = [
     ("factory_free", None, [_Handle]),
     ("factory_check", c_int32, [_Handle, _Out, _Out]),
     ("factory_vouch", c_int32, [_Handle, _Out]),
+    ("factory_set_credentials", c_int32, [_Handle, c_char_p, c_char_p, _Out]),
+    ("factory_ask_for_credentials", c_int32, [_Handle, _Handle, c_uint64, _Out]),
+    ("factory_refuse_credentials", c_int32, [_Handle, c_char_p, _Out]),
     ("acquire", c_int32, [_Handle, c_char_p, c_uint64, c_int64, _Out, _Out]),
     ("acquire_many", c_int32, [_Handle, _Names, c_size_t, c_uint64, c_int64, _Out, _Out]),
     ("release", c_int32, [_Handle, _Out]),

@@ -14,7 +14,6 @@ from typing import Any, Iterable, Mapping, NamedTuple, Union
 from urllib.parse import quote
 
 from . import _urls
-from ._library import library
 from .errors import InvalidArgumentError
 
 #: One node: redis-py's arguments, a dict with ``url``, a URL, or a redis-py client.
@@ -70,6 +69,8 @@ class Parsed(NamedTuple):
 
     urls: tuple[str, ...]
     options: dict[str, str]
+    #: Who knows the credentials of all nodes, like redis-py's ``CredentialProvider``.
+    provider: Any
     #: For each node the redis-py client that was given, or its `Node`.
     nodes: list[Any]
 
@@ -83,23 +84,31 @@ def parse(details: Iterable[ConnectionDetail] | None, clients: str = "redis") ->
     urls: list[str] = []
     nodes: list[Any] = []
     options: dict[str, str] = {}
+    providers: list[Any] = []
     for index, detail in enumerate(details):
         try:
-            url, wanted = _read(detail)
+            url, wanted, provider = _read(detail)
             _merge(options, wanted)
+            providers.append(provider)
+            if provider is not providers[0]:
+                raise InvalidArgumentError(
+                    "all nodes of a factory have the same credential_provider, or none of them has one"
+                )
         except (TypeError, ValueError) as error:
             raise type(error)(f"connection_details[{index}]: {error}") from None
         urls.append(url)
         nodes.append(detail if _is_client(detail) else Node(url, detail, clients))
     if not urls:
         raise InvalidArgumentError("connection_details is empty: name at least one node, or give None for the default")
-    return Parsed(tuple(urls), options, nodes)
+    if providers[0] is not None:
+        options["ask_credentials"] = "on"
+    return Parsed(tuple(urls), options, providers[0], nodes)
 
 
-def _read(detail: ConnectionDetail) -> tuple[str, dict[str, str]]:
-    """The URL of one node, and the options that it asks for."""
+def _read(detail: ConnectionDetail) -> tuple[str, dict[str, str], Any]:
+    """The URL of one node, the options that it asks for, and who knows its credentials."""
     if _is_client(detail):
-        return _from_arguments(_arguments_of_client(detail))
+        return _from_all_arguments(_arguments_of_client(detail))
     arguments = {"url": detail} if isinstance(detail, str) else detail
     if not isinstance(arguments, Mapping):
         raise TypeError(f"must be a dict of redis-py's arguments, a URL or a redis-py client, not {type(detail).__name__}")
@@ -108,13 +117,13 @@ def _read(detail: ConnectionDetail) -> tuple[str, dict[str, str]]:
     if "ssl_cert_reqs" in arguments and arguments["ssl_cert_reqs"] is None:
         others["ssl_cert_reqs"] = ssl.CERT_NONE
     if arguments.get("url") is None:
-        return _from_arguments(others)
+        return _from_all_arguments(others)
     url = _text("url", arguments["url"])
     _urls.check_authority(url)
     if not others and _urls.is_plain(url):
-        return url, {}
+        return url, {}, None
     # What a URL says comes before what stands beside it, as with redis-py.
-    return _from_arguments({**others, **_urls.arguments_of(url)})
+    return _from_all_arguments({**others, **_urls.arguments_of(url)})
 
 
 def _merge(options: dict[str, str], wanted: dict[str, str]) -> None:
@@ -163,7 +172,6 @@ _NO_EFFECT = frozenset(
 # Arguments that the C library has no like of, with the values that ask for nothing.
 _ONLY: dict[str, tuple[Any, ...]] = {
     "connection_pool": (),
-    "credential_provider": (),
     "redis_connect_func": (),
     "ssl_ca_data": (),
     "ssl_ca_path": (),
@@ -204,6 +212,17 @@ _TLS_FILES = {"ssl_ca_certs": "tls_ca_file", "ssl_certfile": "tls_cert_file", "s
 _PLACE = frozenset(("host", "port", "db", "username", "password", "ssl", "unix_socket_path", "protocol"))
 
 
+def _from_all_arguments(arguments: dict[str, Any]) -> tuple[str, dict[str, str], Any]:
+    provider = arguments.pop("credential_provider", None)
+    if provider is not None:
+        if not callable(getattr(provider, "get_credentials", None)):
+            raise TypeError("credential_provider must have a method get_credentials")
+        if any(arguments.get(name) is not None for name in ("username", "password")):
+            # As with redis-py.
+            raise InvalidArgumentError("give either a credential_provider, or a username and a password")
+    return *_from_arguments(arguments), provider
+
+
 def _from_arguments(arguments: dict[str, Any]) -> tuple[str, dict[str, str]]:
     """The URL and the options that redis-py's arguments come to."""
     place: dict[str, Any] = {}
@@ -240,19 +259,7 @@ def _verify(arguments: Mapping[str, Any]) -> dict[str, str]:
     check_hostname = arguments.get("ssl_check_hostname")
     if check_hostname is not None and not _flag("ssl_check_hostname", check_hostname) and verify == "full":
         verify = "ca"
-    if verify == "full":
-        return {}
-    if "tls_verify" not in _option_names():
-        argument = "ssl_cert_reqs" if verify == "none" else "ssl_check_hostname"
-        raise InvalidArgumentError(
-            f"{argument}: this C library always verifies a server's certificate and its name. Give the server's "
-            "certificate, or that of its authority, in ssl_ca_certs"
-        )
-    return {"tls_verify": verify}
-
-
-def _option_names() -> list[str]:
-    return [library.option_name(i).decode() for i in range(library.option_count())]
+    return {} if verify == "full" else {"tls_verify": verify}
 
 
 def _refuse(name: Any, value: Any) -> None:
@@ -372,9 +379,7 @@ def _arguments_of_client(client: Any) -> dict[str, Any]:
     connection = [kind.__name__ for kind in getattr(pool, "connection_class", type(None)).__mro__]
     if not isinstance(settings, Mapping) or any("Sentinel" in name for name in connection):
         raise TypeError(f"a client of the type {type(client).__name__} names no single master")
-    if settings.get("credential_provider") is not None:
-        raise InvalidArgumentError("the client's credential_provider cannot be honoured")
-    wanted = {name: settings.get(name) for name in ("username", "password", "db", "protocol")}
+    wanted = {name: settings.get(name) for name in ("username", "password", "db", "protocol", "credential_provider")}
     if "UnixDomainSocketConnection" in connection:
         return {**wanted, "unix_socket_path": settings.get("path")}
     wanted.update(host=settings.get("host"), port=settings.get("port"))

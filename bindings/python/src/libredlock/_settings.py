@@ -103,7 +103,7 @@ class BaseLock(Generic[Held]):
         self.factory = factory
         if factory is None:
             parsed = _nodes.parse(connection_details, self._clients)
-            self._connections = shared(parsed.urls, settings_of(parsed, options))
+            self._connections = shared(parsed.urls, settings_of(parsed, options), parsed.provider)
             self.redis_nodes = parsed.nodes
         elif connection_details is not None or options is not None:
             raise TypeError("a factory has its connection details and options already")

@@ -1,4 +1,4 @@
-"""Who hears that a kept lock was lost: one thread for the process, asleep in the C library until there is something.
+"""Who hears of lost locks and of questions for credentials: one thread for the process, asleep in the C library.
 
 Under gevent and eventlet it is the hub of the thread that has a lock kept, and no thread.
 """
@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 from ._calls import OwnedEvent, Queue
 from ._green import Hub, hub_in_use, watch_losses
-from ._library import EVENT_LOST
+from ._library import EVENT_CREDENTIALS, EVENT_LOST
 from .errors import RedLockError, Reported
 
 #: Called with the reason when a lock is lost.
@@ -28,6 +28,7 @@ class Watch:
         self.pid = os.getpid()
         self._hub = hub
         self._listeners: dict[int, OnLost] = {}
+        self._askers: dict[int, Callable[[], object]] = {}
         self._numbers = itertools.count(1)
         self._queue: Queue | None = None
         self._starting = threading.Lock()
@@ -43,8 +44,20 @@ class Watch:
             raise
         return lambda: self._forget(number)
 
+    def ask(self, begin: Callable[[int | None, int], None], asker: Callable[[], object]) -> Callable[[], None]:
+        """Have a factory ask for credentials, with a queue and a number; returns what ends that."""
+        queue, number = self._started(), next(self._numbers)
+        self._askers[number] = asker
+        try:
+            begin(queue.handle, number)
+        except BaseException:
+            self._forget(number)
+            raise
+        return lambda: self._forget(number)
+
     def _forget(self, number: int) -> None:
         self._listeners.pop(number, None)
+        self._askers.pop(number, None)
 
     def _started(self) -> Queue:
         with self._starting:
@@ -65,6 +78,8 @@ class Watch:
                 self._heard(event)
 
     def _heard(self, event: OwnedEvent) -> None:
+        if event.kind == EVENT_CREDENTIALS:
+            self._asked(event.id)
         if event.kind != EVENT_LOST:
             return
         on_lost, reason = self._listeners.pop(event.id, None), event.take_error()
@@ -75,6 +90,16 @@ class Watch:
         else:
             # A listener may wait for something, which the hub itself must not.
             self._hub.spawn(tell, on_lost, reason)
+
+    def _asked(self, number: int) -> None:
+        asker = self._askers.get(number)
+        if asker is None:
+            return
+        # It asks a service, which takes its time, and others are to be told meanwhile.
+        if self._hub is None:
+            threading.Thread(target=asker, name="redlock-credentials", daemon=True).start()
+        else:
+            self._hub.spawn(asker)
 
 
 def tell(on_lost: OnLost, reason: Reported | None) -> None:

@@ -33,7 +33,7 @@ class BaseFactory:
         options: Options | None = None,
     ) -> None:
         parsed = _nodes.parse(connection_details, self._clients)
-        self._connections = Connections(parsed.urls, settings_of(parsed, options))
+        self._connections = Connections(parsed.urls, settings_of(parsed, options), parsed.provider)
         self.redis_nodes = parsed.nodes
         self.quorum = len(parsed.nodes) // 2 + 1
 
@@ -56,6 +56,14 @@ class BaseFactory:
         """
         self._connections.vouch()
 
+    def set_credentials(self, username: str | None, password: str) -> None:
+        """Set who logs in at all nodes from now on, in place of the users and passwords in `connection_details`.
+
+        Connections that there are stay as they are. A `username` of None is that of each node. For tokens that run out, give
+        redis-py's ``credential_provider`` instead.
+        """
+        self._connections.set_credentials(username, password)
+
     def __repr__(self) -> str:
         return f"<{type(self).__qualname__} {self.redis_nodes!r}>"
 
@@ -67,9 +75,10 @@ class RedLockFactory(BaseFactory):
     """A set of independent Redis masters to take locks on. One is enough for a process, whatever number of threads it has.
 
     `connection_details` is a list with an item for each master: a dict of redis-py's arguments (``host``, ``port``, ``db``,
-    ``username``, ``password``, ``ssl``, ``unix_socket_path``, ``socket_timeout`` ...), a dict with ``url``, a URL, or a
-    redis-py client, which only says where to connect to. None stands for ``redis://127.0.0.1:6379/0``. `options` are the
-    settings of docs/OPTIONS.md. The masters are contacted in the background; the first acquire waits for them.
+    ``username``, ``password``, ``credential_provider``, ``ssl``, ``unix_socket_path``, ``socket_timeout`` ...), a dict with
+    ``url``, a URL, or a redis-py client, which only says where to connect to. None stands for ``redis://127.0.0.1:6379/0``.
+    `options` are the settings of docs/OPTIONS.md. The masters are contacted in the background; the first acquire waits for
+    them.
 
     A forked child can use its parent's factory: it makes connections of its own. Leaving its ``with`` block closes it.
     """
