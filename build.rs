@@ -62,9 +62,9 @@ mod header {
     const HEADER: &str = "include/redlock.h";
 
     /// The files of the C ABI, in the order that the header has.
-    const FFI: [&str; 13] = [
-        "status", "version", "error", "options", "factory", "blocking", "lock", "queue", "submit",
-        "holder", "thread", "log", "string",
+    const FFI: [&str; 14] = [
+        "status", "version", "error", "options", "factory", "blocking", "lock", "event", "queue",
+        "submit", "holder", "thread", "log", "string",
     ];
 
     /// Writes the header if REDLOCK_UPDATE_HEADER is set, and otherwise checks that the committed one is up to date.

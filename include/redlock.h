@@ -892,6 +892,28 @@ void redlock_lock_detach(struct redlock_lock *lock);
 void redlock_lock_free(struct redlock_lock *lock);
 
 /**
+ * Takes events from a queue, the oldest first.
+ *
+ * Blocks until there is at least one event, or `timeout_ms` has passed. Any thread; each event goes to one thread only.
+ *
+ * @param queue the queue; not NULL
+ * @param events an array with room for `max` events, which need not be initialised; not NULL
+ * @param max the most events to take; at least 1
+ * @param timeout_ms how long to wait for the first event, in milliseconds; 0 does not wait, -1 waits for ever
+ * @param count receives the number of events that were written to `events`: 0 when the time has passed, and on failure; not
+ *        NULL
+ * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
+ * @return `REDLOCK_OK`, also when the time has passed; `REDLOCK_ERR_CLOSED` when the queue is freed meanwhile;
+ *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
+ */
+redlock_status redlock_queue_next(struct redlock_queue *queue,
+                                  struct redlock_event *events,
+                                  size_t max,
+                                  int64_t timeout_ms,
+                                  size_t *count,
+                                  struct redlock_error **err);
+
+/**
  * Makes a queue.
  *
  * Does not block; any thread.
@@ -915,28 +937,6 @@ redlock_status redlock_queue_new(struct redlock_queue **out,
  * @return the descriptor; -1 when `queue` is NULL or freed
  */
 int redlock_queue_fd(const struct redlock_queue *queue);
-
-/**
- * Takes events from a queue, the oldest first.
- *
- * Blocks until there is at least one event, or `timeout_ms` has passed. Any thread; each event goes to one thread only.
- *
- * @param queue the queue; not NULL
- * @param events an array with room for `max` events, which need not be initialised; not NULL
- * @param max the most events to take; at least 1
- * @param timeout_ms how long to wait for the first event, in milliseconds; 0 does not wait, -1 waits for ever
- * @param count receives the number of events that were written to `events`: 0 when the time has passed, and on failure; not
- *        NULL
- * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
- * @return `REDLOCK_OK`, also when the time has passed; `REDLOCK_ERR_CLOSED` when the queue is freed meanwhile;
- *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
- */
-redlock_status redlock_queue_next(struct redlock_queue *queue,
-                                  struct redlock_event *events,
-                                  size_t max,
-                                  int64_t timeout_ms,
-                                  size_t *count,
-                                  struct redlock_error **err);
 
 /**
  * Frees a queue and closes its descriptor.

@@ -7,8 +7,8 @@ use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::engine::sync::{call_out, lock};
 use crate::fork::PerProcess;
+use crate::sync::{call_out, lock};
 use crate::threads;
 
 /// Notices of losses that run at a time; a program that loses ten thousand locks at once gets no more threads than that.

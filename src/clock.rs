@@ -1,12 +1,6 @@
 //! The one clock of the library: it never runs backwards and does not stop while the machine sleeps.
 
-/// A point in time, in nanoseconds since an arbitrary origin (the machine's start).
-pub(crate) type Nanos = u64;
-
-/// One microsecond.
-pub(crate) const MICROSECOND: Nanos = 1_000;
-/// One millisecond.
-pub(crate) const MILLISECOND: Nanos = 1_000_000;
+pub(crate) use crate::time::{MILLISECOND, Nanos};
 
 /// Now. `CLOCK_BOOTTIME` where there is one: a lock's validity must go on running out while the machine is
 /// suspended, because the servers' clocks do. The wall clock is never asked.
@@ -30,9 +24,4 @@ pub(crate) fn wall_offset_us() -> i64 {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
     since_1970.as_micros() as i64 - (now() / 1_000) as i64
-}
-
-/// A number of milliseconds, capped at what `Nanos` can hold.
-pub(crate) fn from_ms(ms: u64) -> Nanos {
-    ms.saturating_mul(MILLISECOND)
 }

@@ -99,7 +99,7 @@ mod client;
 mod clock;
 mod defect;
 mod descriptors;
-mod engine;
+mod driver;
 mod error;
 // The constants there are for the C header only.
 #[allow(dead_code)]
@@ -109,18 +109,26 @@ mod fork;
 #[doc(hidden)]
 pub mod fuzzing;
 mod jitter;
+mod level;
 pub mod log;
-mod logic;
-mod node;
+mod protocol;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
+#[cfg(test)]
+mod strikes;
+mod sync;
 mod threads;
-mod token;
+mod time;
 
-pub use client::factory::{Factory, MAX_RESOURCE_LENGTH, MAX_RESOURCES, Wait};
+pub use client::arguments::{MAX_RESOURCE_LENGTH, MAX_RESOURCES};
+pub use client::event::{Completion, Event};
+pub use client::factory::{Factory, Wait};
 pub use client::lock::Lock;
 pub use client::options::{OptionInfo, Options};
 pub use client::pending::Pending;
-pub use client::queue::{Completion, Event, Queue};
+pub use client::queue::Queue;
 pub use client::reentrant::ReentrantLock;
-pub use engine::nodes::NodeHealth;
-pub use engine::queue::EventKind;
+pub use driver::ticket::EventKind;
 pub use error::{Error, NodeReport, Result, Status};
+pub use protocol::nodes::NodeHealth;

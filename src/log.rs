@@ -5,20 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 
 use crate::callbacks;
-
-/// How much a message matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(i32)]
-pub enum Level {
-    /// Something is broken and stays so until somebody acts.
-    Error = 1,
-    /// Something is not as it should be; the library copes.
-    Warn = 2,
-    /// A change worth knowing, such as a node that came back.
-    Info = 3,
-    /// Everything else.
-    Debug = 4,
-}
+pub use crate::level::Level;
 
 /// Takes the messages.
 pub type Sink = dyn Fn(Level, &str) + Send + Sync;

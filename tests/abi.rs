@@ -140,7 +140,7 @@ fn every_exported_function_runs_inside_of_a_guard() {
             .trim_start_matches("unsafe {")
             .trim_start();
         let guarded = [
-            "guard::status(err, ",
+            "call::status(err, ",
             "guard::value(",
             "text(",
             "column(",

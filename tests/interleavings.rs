@@ -1,10 +1,10 @@
 //! Handshakes between threads, run in every interleaving of a few of them: who drives the engine, and a lock that is
 //! taken on one more node while it is given back. The files under test are those of the library, with loom's atomics.
 
-#[path = "../src/engine/driving.rs"]
+#[path = "../src/driver/driving.rs"]
 #[allow(dead_code)]
 mod driving;
-#[path = "../src/engine/placement.rs"]
+#[path = "../src/protocol/placement.rs"]
 #[allow(dead_code)]
 mod placement;
 

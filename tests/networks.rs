@@ -24,6 +24,13 @@ fn links(cluster: &Cluster, round_trip: Duration) -> Vec<Proxy> {
     cluster.iter().map(link).collect()
 }
 
+/// What the server's clock shows, in us.
+fn now_at(server: &Server) -> i64 {
+    let time = server.command(&["TIME"]);
+    let part = |index: usize| time.elements()[index].text().parse::<i64>().unwrap();
+    part(0) * 1_000_000 + part(1)
+}
+
 /// A factory with the options that a user has who sets none.
 fn with_defaults(proxies: &[Proxy]) -> Factory {
     let urls: Vec<_> = proxies.iter().map(Proxy::url).collect();
@@ -101,6 +108,11 @@ fn a_client_that_connected_slowly_does_not_get_in_front() {
         };
         scope.spawn(wait_as("near", near.clone()));
         eventually("the near one to queue", || queued(1));
+        // A busy machine delays the answers by which the far one learns the nodes' time, in one direction only.
+        let began = now_at(&cluster[0]);
+        eventually("the nodes' clocks to go on", || {
+            now_at(&cluster[0]) > began + 150_000
+        });
         scope.spawn(wait_as("far", far.clone()));
         eventually("the far one to queue", || queued(2));
         held.release().unwrap();

@@ -5,32 +5,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
-use super::lock::Lock;
-use super::options::{LONGEST_TTL_MS, Options};
+use super::arguments::{check_resource, check_resources, check_ttl};
+use super::lock::{self, Lock};
+use super::options::Options;
 use super::pending::{self, Pending};
 use super::queue::Queue;
 use crate::clock::{self, Nanos};
-use crate::engine::core::Request;
-use crate::engine::nodes::{NodeHealth, NodeSet, Settings};
-use crate::engine::operation::{Operation, give_up_at};
-use crate::engine::queue::EventKind;
-use crate::engine::runtime;
-use crate::engine::ticket::{Outcome, Ticket};
+use crate::driver::address::{self, Address};
+use crate::driver::core::{Operation, Request};
+use crate::driver::credentials::Credentials;
+use crate::driver::entropy::fresh_token;
+use crate::driver::open_set::OpenSet;
+use crate::driver::runtime;
+use crate::driver::ticket::{Caller, EventKind, Outcome, Ticket};
+use crate::driver::tls::Verify;
 use crate::error::{Error, Result, Status};
 use crate::log::{self, Level};
-use crate::logic::admission::RestartGuard;
-use crate::logic::quorum::MAX_NODES;
-use crate::node::address::{self, Address};
-use crate::node::credentials::Credentials;
-use crate::node::secret::Secret;
-use crate::node::target::{self, Target};
-use crate::node::text;
-use crate::node::tls::Verify;
+use crate::protocol::node::secret::Secret;
+use crate::protocol::node::target::Target;
+use crate::protocol::node::text;
+use crate::protocol::nodes::NodeHealth;
+use crate::protocol::operation::Asker;
+use crate::protocol::rules::quorum::MAX_NODES;
+use crate::protocol::settings::Settings;
 
-/// The longest name of a resource, in bytes.
-pub const MAX_RESOURCE_LENGTH: usize = 512;
-/// The most resources that can be locked at once.
-pub const MAX_RESOURCES: usize = 128;
 /// The node of a factory that was given none.
 const DEFAULT_NODE: &str = "redis://127.0.0.1:6379/0";
 
@@ -67,7 +65,7 @@ struct Shared {
     credentials: Arc<Credentials>,
     closed: AtomicBool,
     /// The nodes' connections, made by this process. A child replaces it by its own.
-    set: AtomicPtr<NodeSet>,
+    set: AtomicPtr<OpenSet>,
 }
 
 impl Factory {
@@ -86,12 +84,7 @@ impl Factory {
         let file = options.password_file.clone();
         let credentials = Arc::new(Credentials::new(file, options.ask_credentials)?);
         let runtime = runtime::get()?;
-        let set = NodeSet::open(
-            runtime,
-            Arc::clone(&addresses),
-            Arc::clone(&settings),
-            Arc::clone(&credentials),
-        );
+        let set = OpenSet::new(runtime, &addresses, &credentials, Arc::clone(&settings));
         Ok(Factory(Arc::new(Shared {
             addresses,
             settings,
@@ -128,9 +121,9 @@ impl Factory {
             let (operation, ticket) = self.acquire_operation_until(resources, ttl, until)?;
             let outcome = runtime::get()?.run(operation, &ticket);
             // This thread may have stood still since a quorum granted the lock: that is a failed attempt.
-            let is_over = matches!(&outcome, Outcome::Acquired(held) if pending::is_over(held));
+            let is_over = matches!(&outcome, Outcome::Acquired(held) if lock::is_over(held));
             if !is_over || clock::now() >= until {
-                return pending::lock(outcome);
+                return lock::won(outcome);
             }
         }
     }
@@ -148,7 +141,7 @@ impl Factory {
         ttl: Duration,
         wait: Wait,
     ) -> Pending<Lock> {
-        Pending::start(self.acquire_operation(resources, ttl, wait), pending::lock)
+        Pending::start(self.acquire_operation(resources, ttl, wait), lock::won)
     }
 
     /// Starts an acquire that will end in an event of `queue`.
@@ -175,8 +168,12 @@ impl Factory {
         let set = self.open_set()?;
         let ttl_ms = check_ttl(ttl, &set)?;
         let target = self.target(resources)?;
-        queue.submit(id, EventKind::Acquire, |ticket| {
-            Operation::acquire(set, ticket, target, ttl_ms, deadline(wait))
+        queue.submit(&set, id, EventKind::Acquire, |asker| {
+            let (nodes, until) = (Arc::clone(&set.nodes), deadline(wait));
+            let token = fresh_token()?;
+            Ok(Operation::acquire(
+                nodes, asker, target, ttl_ms, until, token,
+            ))
         })
     }
 
@@ -204,9 +201,10 @@ impl Factory {
         let set = self.open_set()?;
         let ttl_ms = check_ttl(ttl, &set)?;
         let target = self.target(resources)?;
-        let ticket = Ticket::for_caller();
-        let for_engine = Arc::clone(&ticket);
-        let operation = Operation::acquire(set, for_engine, target, ttl_ms, give_up_at)?;
+        let ticket = Ticket::for_caller(&set);
+        let asker = Asker::Waiting(Caller::Ticket(Arc::clone(&ticket)));
+        let (nodes, token) = (Arc::clone(&set.nodes), fresh_token()?);
+        let operation = Operation::acquire(nodes, asker, target, ttl_ms, give_up_at, token);
         Ok((operation, ticket))
     }
 
@@ -232,15 +230,16 @@ impl Factory {
     /// Starts an [`is_locked`](Factory::is_locked) that will end in an event of `queue`.
     pub fn submit_is_locked(&self, resource: &str, queue: &Queue, id: u64) -> Result<()> {
         let (set, target) = (self.open_set()?, self.target(&[resource])?);
-        queue.submit(id, EventKind::IsLocked, |ticket| {
-            Ok(Operation::is_locked(set, ticket, target))
+        queue.submit(&set, id, EventKind::IsLocked, |asker| {
+            Ok(Operation::is_locked(Arc::clone(&set.nodes), asker, target))
         })
     }
 
     fn is_locked_operation(&self, resource: &str) -> Result<(Operation, Arc<Ticket>)> {
         let (set, target) = (self.open_set()?, self.target(&[resource])?);
-        let ticket = Ticket::for_caller();
-        let operation = Operation::is_locked(set, Arc::clone(&ticket), target);
+        let ticket = Ticket::for_caller(&set);
+        let asker = Asker::Waiting(Caller::Ticket(Arc::clone(&ticket)));
+        let operation = Operation::is_locked(Arc::clone(&set.nodes), asker, target);
         Ok((operation, ticket))
     }
 
@@ -248,9 +247,9 @@ impl Factory {
     /// of the fences that they keep. Waits for those for about a round trip, and at most a quarter of a second.
     pub fn check(&self) -> Result<Vec<NodeHealth>> {
         let set = self.open_set()?;
-        let ticket = Ticket::for_caller();
-        set.runtime.send(Request::Inspect {
-            place: set.place,
+        let ticket = Ticket::for_caller(&set);
+        runtime::get()?.send(Request::Inspect {
+            place: set.nodes.place,
             ticket: Arc::clone(&ticket),
         });
         match ticket.wait() {
@@ -266,9 +265,9 @@ impl Factory {
     /// clients that connect from now on, so vouch again when they are there.
     pub fn vouch(&self) -> Result<usize> {
         let set = self.open_set()?;
-        let ticket = Ticket::for_caller();
-        set.runtime.send(Request::Vouch {
-            place: set.place,
+        let ticket = Ticket::for_caller(&set);
+        runtime::get()?.send(Request::Vouch {
+            place: set.nodes.place,
             ticket: Arc::clone(&ticket),
         });
         match ticket.wait() {
@@ -295,16 +294,14 @@ impl Factory {
         let set = self.open_set()?;
         let (user, password) = (user.map(str::to_owned), Secret::new(password));
         self.0.credentials.give(user, password, clock::now());
-        self.tell_credentials(&set, Ok(()));
-        Ok(())
+        self.tell_credentials(&set, Ok(()))
     }
 
     /// Takes back what [`set_credentials`](Factory::set_credentials) gave: the URLs and the option `password_file` count again.
     pub fn reset_credentials(&self) -> Result<()> {
         let set = self.open_set()?;
         self.0.credentials.forget();
-        self.tell_credentials(&set, Ok(()));
-        Ok(())
+        self.tell_credentials(&set, Ok(()))
     }
 
     /// Has the program asked for credentials by events of the kind [`Credentials`](EventKind::Credentials), with this `id`: it
@@ -313,8 +310,8 @@ impl Factory {
     /// before this has been called, also in a forked child.
     pub fn ask_for_credentials(&self, queue: &Queue, id: u64) -> Result<()> {
         let (set, queue) = (self.open_set()?, queue.checked_state()?);
-        let place = set.place;
-        set.runtime.send(Request::AskOn { place, queue, id });
+        let place = set.nodes.place;
+        runtime::get()?.send(Request::AskOn { place, queue, id });
         Ok(())
     }
 
@@ -322,13 +319,17 @@ impl Factory {
     /// attempted again later.
     pub fn refuse_credentials(&self, reason: &str) -> Result<()> {
         let set = self.open_set()?;
-        self.tell_credentials(&set, Err(text::one_line(reason, text::LONGEST_TEXT)));
-        Ok(())
+        self.tell_credentials(&set, Err(text::one_line(reason, text::LONGEST_TEXT)))
     }
 
-    fn tell_credentials(&self, set: &NodeSet, given: std::result::Result<(), String>) {
-        let place = set.place;
-        set.runtime.send(Request::Credentials { place, given });
+    fn tell_credentials(
+        &self,
+        set: &OpenSet,
+        given: std::result::Result<(), String>,
+    ) -> Result<()> {
+        let place = set.nodes.place;
+        runtime::get()?.send(Request::Credentials { place, given });
+        Ok(())
     }
 
     /// Ends the factory, with all its clones: acquires under way fail with [`Closed`](Status::Closed), later calls too.
@@ -339,7 +340,7 @@ impl Factory {
     }
 
     /// The nodes, as this process sees them.
-    fn open_set(&self) -> Result<Arc<NodeSet>> {
+    fn open_set(&self) -> Result<Arc<OpenSet>> {
         if self.0.closed.load(Ordering::Acquire) {
             return Err(Error::new(Status::Closed, "the factory was closed"));
         }
@@ -349,7 +350,7 @@ impl Factory {
 
 impl Shared {
     /// The nodes' connections that were made last, if need be by the parent process.
-    fn current(&self) -> Arc<NodeSet> {
+    fn current(&self) -> Arc<OpenSet> {
         let current = self.set.load(Ordering::Acquire);
         // SAFETY: the pointer came from `Arc::into_raw`, and its count is not given back before `drop`, or ever once it
         // has been replaced.
@@ -360,7 +361,7 @@ impl Shared {
     }
 
     /// This process's connections to the nodes.
-    fn set(&self) -> Result<Arc<NodeSet>> {
+    fn set(&self) -> Result<Arc<OpenSet>> {
         loop {
             let set = self.current();
             if !set.is_inherited() {
@@ -371,10 +372,14 @@ impl Shared {
     }
 
     /// In a forked child: connections of its own, in place of the parent's, which are left alone.
-    fn replace(&self, inherited: *mut NodeSet) -> Result<()> {
-        let (addresses, settings) = (Arc::clone(&self.addresses), Arc::clone(&self.settings));
-        let credentials = Arc::clone(&self.credentials);
-        let fresh = NodeSet::open(runtime::get()?, addresses, settings, credentials);
+    fn replace(&self, inherited: *mut OpenSet) -> Result<()> {
+        let settings = Arc::clone(&self.settings);
+        let fresh = OpenSet::new(
+            runtime::get()?,
+            &self.addresses,
+            &self.credentials,
+            settings,
+        );
         let fresh = Arc::into_raw(fresh).cast_mut();
         let swapped =
             self.set
@@ -463,72 +468,13 @@ fn parse_urls<S: AsRef<str>>(urls: &[S], options: &Options) -> Result<Arc<[Arc<A
     Ok(addresses.into())
 }
 
-fn check_resources<S: AsRef<str>>(resources: &[S], prefix: &str) -> Result<()> {
-    if !(1..=MAX_RESOURCES).contains(&resources.len()) {
-        let count = resources.len();
-        return Err(Error::invalid(format!(
-            "{count} resources are given; 1 to {MAX_RESOURCES} can be locked at once"
-        )));
-    }
-    for (index, resource) in resources.iter().enumerate() {
-        let resource = resource.as_ref();
-        check_resource(resource, prefix)?;
-        if resources[..index].iter().any(|it| it.as_ref() == resource) {
-            return Err(Error::invalid(format!(
-                "the resource {resource:?} is given twice"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn check_resource(resource: &str, prefix: &str) -> Result<()> {
-    match resource.len() {
-        0 => Err(Error::invalid(
-            "the resource's name is empty; give it 1 to 512 bytes",
-        )),
-        1..=MAX_RESOURCE_LENGTH if target::is_reserved(prefix, resource) => {
-            let (key, reserved) = ([prefix, resource].concat(), target::RESERVED);
-            Err(Error::invalid(format!(
-                "the resource {resource:?} has the key {key:?}; keys that contain {reserved:?} are the library's own, so use another name"
-            )))
-        }
-        1..=MAX_RESOURCE_LENGTH => Ok(()),
-        length => Err(Error::invalid(format!(
-            "the resource's name has {length} bytes; at most {MAX_RESOURCE_LENGTH} are possible"
-        ))),
-    }
-}
-
-/// The TTL in ms, if it may be used.
-pub(super) fn check_ttl(ttl: Duration, set: &NodeSet) -> Result<u64> {
-    let max = set.settings.max_ttl_ms;
-    let ms = match ttl.as_millis() {
-        0 => return Err(Error::invalid("the TTL is 0; it must be at least 1 ms")),
-        ms if ms > u128::from(LONGEST_TTL_MS) => {
-            return Err(Error::invalid(format!(
-                "the TTL of {ms} ms is too long; at most 30 days ({LONGEST_TTL_MS} ms) are possible"
-            )));
-        }
-        ms => ms as u64,
-    };
-    match set.settings.restart_guard {
-        RestartGuard::Strict if ms > max => Err(Error::invalid(format!(
-            "the TTL of {ms} ms is longer than the option max_ttl_ms allows ({max} ms) with restart_guard=strict"
-        ))),
-        _ => {
-            if ms > max {
-                set.warn_of_ttl(ms);
-            }
-            Ok(ms)
-        }
-    }
-}
-
 fn deadline(wait: Wait) -> Nanos {
     match wait {
         Wait::No => 0,
-        Wait::For(budget) => give_up_at(Some(budget)),
-        Wait::Forever => give_up_at(None),
+        Wait::For(budget) => {
+            let nanos = Nanos::try_from(budget.as_nanos()).unwrap_or(Nanos::MAX);
+            clock::now().saturating_add(nanos)
+        }
+        Wait::Forever => Nanos::MAX,
     }
 }

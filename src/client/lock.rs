@@ -4,17 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::factory::check_ttl;
+use super::arguments::check_ttl;
 use super::pending::{self, Pending};
 use super::queue::Queue;
-use crate::engine::core::Request;
-use crate::engine::grant::{Grant, Held};
-use crate::engine::kept::{Kept, Notice, OnLoss};
-use crate::engine::operation::Operation;
-use crate::engine::queue::EventKind;
-use crate::engine::runtime;
-use crate::engine::ticket::Ticket;
+use crate::clock;
+use crate::driver::core::{Kept, Operation, Request};
+use crate::driver::held::Held;
+use crate::driver::loss::{Notice, OnLoss};
+use crate::driver::open_set::OpenSet;
+use crate::driver::runtime;
+use crate::driver::ticket::{Caller, EventKind, Outcome, Ticket};
 use crate::error::{Error, Result, Status};
+use crate::protocol::grant::Grant;
+use crate::protocol::operation::Asker;
+use crate::protocol::rules::validity;
 
 /// A lock of at least this TTL, in ms, is extended so late that a few milliseconds do not matter.
 const UNHURRIED_TTL_MS: u64 = 1_000;
@@ -30,7 +33,11 @@ impl Lock {
     }
 
     fn grant(&self) -> &Arc<Grant> {
-        &self.0.0
+        &self.0.grant
+    }
+
+    fn set(&self) -> &Arc<OpenSet> {
+        &self.0.set
     }
 
     /// Gives the lock back, and waits until a quorum of nodes has freed it. Whatever the outcome, the lock is not held
@@ -53,17 +60,18 @@ impl Lock {
     pub fn submit_release(&self, queue: &Queue, id: u64) -> Result<()> {
         self.check_owner()?;
         let grant = self.grant();
-        queue.submit(id, EventKind::Release, |ticket| {
+        queue.submit(self.set(), id, EventKind::Release, |asker| {
             self.begin_release()?;
-            Ok(Operation::release(grant, Some(ticket)))
+            Ok(runtime::release(grant, asker))
         })
     }
 
     fn release_operation(&self) -> Result<(Operation, Arc<Ticket>)> {
         self.check_owner()?;
         self.begin_release()?;
-        let ticket = Ticket::for_caller();
-        let operation = Operation::release(self.grant(), Some(Arc::clone(&ticket)));
+        let ticket = Ticket::for_caller(self.set());
+        let asker = Asker::Waiting(Caller::Ticket(Arc::clone(&ticket)));
+        let operation = runtime::release(self.grant(), asker);
         Ok((operation, ticket))
     }
 
@@ -79,7 +87,7 @@ impl Lock {
     /// [`Released`](Status::Released).
     pub(crate) fn let_go(&self) {
         // In a forked child the lock is the parent's, and dropping it does nothing.
-        if !self.grant().set.is_inherited() {
+        if !self.set().is_inherited() {
             // Counts as released for this handle. That ends keep-alive, and leaves nothing for the drop to do.
             self.grant().begin_release();
         }
@@ -112,26 +120,27 @@ impl Lock {
     pub fn submit_extend(&self, ttl: Duration, queue: &Queue, id: u64) -> Result<()> {
         let ttl_ms = self.check_extend(ttl)?;
         let grant = self.grant();
-        queue.submit(id, EventKind::Extend, |ticket| {
-            Ok(Operation::extend(grant, ticket, ttl_ms))
+        queue.submit(self.set(), id, EventKind::Extend, |asker| {
+            Ok(Operation::extend(grant, asker, ttl_ms))
         })
     }
 
     fn extend_operation(&self, ttl: Duration) -> Result<(Operation, Arc<Ticket>)> {
         let ttl_ms = self.check_extend(ttl)?;
-        let ticket = Ticket::for_caller();
-        let operation = Operation::extend(self.grant(), Arc::clone(&ticket), ttl_ms);
+        let ticket = Ticket::for_caller(self.set());
+        let asker = Asker::Waiting(Caller::Ticket(Arc::clone(&ticket)));
+        let operation = Operation::extend(self.grant(), asker, ttl_ms);
         Ok((operation, ticket))
     }
 
     fn check_extend(&self, ttl: Duration) -> Result<u64> {
         self.check_owner()?;
         let grant = self.grant();
-        let ttl_ms = check_ttl(ttl, &grant.set)?;
+        let ttl_ms = check_ttl(ttl, self.set())?;
         if grant.is_released() {
             return Err(released(self.resource()));
         }
-        if grant.validity() == 0 {
+        if grant.validity(clock::now()) == 0 {
             return Err(Error::new(
                 Status::Expired,
                 format!(
@@ -144,7 +153,7 @@ impl Lock {
     }
 
     fn check_owner(&self) -> Result<()> {
-        if self.grant().set.is_inherited() {
+        if self.set().is_inherited() {
             return Err(Error::new(
                 Status::Forked,
                 format!(
@@ -159,10 +168,10 @@ impl Lock {
     /// For how long from now the lock is proven held: TTL less elapsed time less clock drift. Zero once it has run out,
     /// was lost or given back.
     pub fn validity(&self) -> Duration {
-        if self.grant().set.is_inherited() {
+        if self.set().is_inherited() {
             return Duration::ZERO;
         }
-        Duration::from_nanos(self.grant().validity())
+        Duration::from_nanos(self.0.validity())
     }
 
     /// The name of what is locked; of several resources the first.
@@ -209,13 +218,13 @@ impl Lock {
         let request = Request::Keep(Kept {
             grant: Arc::downgrade(grant),
             call: grant.keep(),
-            notice,
+            observer: notice,
             due: 0,
             asking: false,
         });
         match grant.ttl_ms() {
-            UNHURRIED_TTL_MS.. => grant.set.runtime.send_unhurried(request),
-            _ => grant.set.runtime.send(request),
+            UNHURRIED_TTL_MS.. => runtime::get()?.send_unhurried(request),
+            _ => runtime::get()?.send(request),
         }
         Ok(())
     }
@@ -233,6 +242,21 @@ impl fmt::Debug for Lock {
             .field("validity", &self.validity())
             .finish_non_exhaustive()
     }
+}
+
+/// The lock that was won, unless it has run out since: the caller may have stood still between the decision and now. It is
+/// given back then, and what the caller is told is a failure.
+pub(crate) fn won(outcome: Outcome) -> Result<Lock> {
+    match outcome {
+        Outcome::Acquired(held) if !is_over(&held) => Ok(Lock::new(held)),
+        Outcome::Acquired(held) => Err(pending::run_out("acquiring", &held.grant)),
+        other => Err(pending::unexpected(other)),
+    }
+}
+
+/// Whether nothing is left of a lock that was won.
+pub(crate) fn is_over(held: &Held) -> bool {
+    !validity::is_worth_having(held.time_left())
 }
 
 fn released(resource: &str) -> Error {

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use once_cell::sync::Lazy;
 
-use crate::engine::nodes::Settings;
+use crate::driver::tls::{self, TlsOptions, Verify};
 use crate::error::{Error, Result};
-use crate::logic::admission::RestartGuard;
-use crate::node::address::Protocol;
-use crate::node::target::RESERVED;
-use crate::node::text::quoted;
-use crate::node::tls::{self, TlsOptions, Verify};
+use crate::protocol::node::config::Protocol;
+use crate::protocol::node::target::RESERVED;
+use crate::protocol::node::text::quoted;
+use crate::protocol::rules::admission::RestartGuard;
+use crate::protocol::settings::Settings;
 
 /// One option, as the documentation shows it.
 #[derive(Clone, Copy, Debug)]

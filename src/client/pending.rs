@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::lock::Lock;
-use crate::engine::core::Request;
-use crate::engine::grant::{Grant, Held};
-use crate::engine::operation::Operation;
-use crate::engine::runtime;
-use crate::engine::ticket::{Outcome, Ticket};
+use crate::clock;
+use crate::driver::core::{Operation, Request};
+use crate::driver::runtime;
+use crate::driver::ticket::{Outcome, Ticket};
 use crate::error::{Error, Result, Status};
-use crate::logic::validity;
+use crate::protocol::grant::Grant;
+use crate::protocol::rules::validity;
 
 /// The outcome to come of an operation that is already under way. Dropping it before that cancels the operation, if it
 /// can be: an acquire takes no lock then, or gives it back.
@@ -85,22 +84,8 @@ impl<T> Drop for Pending<T> {
     }
 }
 
-/// The lock that was won, unless it has run out since: the caller may have stood still between the decision and now. It is
-/// given back then, and what the caller is told is a failure.
-pub(crate) fn lock(outcome: Outcome) -> Result<Lock> {
-    match outcome {
-        Outcome::Acquired(held) if !is_over(&held) => Ok(Lock::new(held)),
-        Outcome::Acquired(held) => Err(run_out("acquiring", &held.0)),
-        other => Err(unexpected(other)),
-    }
-}
-
-/// Whether nothing is left of a lock that was won.
-pub(crate) fn is_over(held: &Held) -> bool {
-    !validity::is_worth_having(held.0.time_left())
-}
-
-fn run_out(verb: &str, grant: &Grant) -> Error {
+/// The error for a lock that had run out when its outcome was taken.
+pub(super) fn run_out(verb: &str, grant: &Grant) -> Error {
     let (resource, ttl_ms) = (grant.target.first(), grant.ttl_ms());
     let message = format!(
         "{verb} {resource:?} failed: its TTL of {ttl_ms} ms ran out before the outcome was taken; use a longer one"
@@ -121,7 +106,7 @@ pub(crate) fn time_left(outcome: Outcome) -> Result<Duration> {
         Outcome::Extended(grant) => grant,
         other => return Err(unexpected(other)),
     };
-    match grant.time_left() {
+    match grant.time_left(clock::now()) {
         left if validity::is_worth_having(left) => Ok(Duration::from_nanos(left)),
         _ => Err(run_out("extending", &grant)),
     }

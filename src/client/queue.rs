@@ -2,16 +2,14 @@
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::lock::Lock;
-use super::pending;
-use crate::engine::core::Request;
-use crate::engine::operation::Operation;
-use crate::engine::queue::{Completed, EventKind, QueueState};
-use crate::engine::runtime;
-use crate::engine::ticket::{Outcome, Ticket};
+use crate::driver::core::{Operation, Request, Threads};
+use crate::driver::open_set::OpenSet;
+use crate::driver::queue::QueueState;
+use crate::driver::runtime;
+use crate::driver::ticket::{Caller, EventKind};
 use crate::error::Result;
+use crate::protocol::operation::Asker;
 
 /// Where submitted operations end: each in exactly one event, also when it is cancelled. Cheap to clone; clones are
 /// the same queue. Can be used from any number of threads at once.
@@ -20,40 +18,13 @@ pub struct Queue(Arc<Handle>);
 
 struct Handle(Arc<QueueState>);
 
-/// The end of one operation.
-#[derive(Debug)]
-pub struct Event {
-    /// The number that it was submitted under.
-    pub id: u64,
-    /// What it was.
-    pub kind: EventKind,
-    /// What came of it.
-    pub result: Result<Completion>,
-}
-
-/// The success of one operation.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Completion {
-    /// A lock was taken.
-    Acquired(Lock),
-    /// A lock was given back.
-    Released,
-    /// A lock was extended; for how long it was valid when this event was taken.
-    Extended(Duration),
-    /// Whether a resource is locked.
-    IsLocked(bool),
-    /// Credentials are asked for: see [`Factory::ask_for_credentials`](crate::Factory::ask_for_credentials).
-    Asked,
-}
-
 impl Queue {
     /// A new queue; it has one descriptor.
     pub fn new() -> Result<Queue> {
         QueueState::new().map(|state| Queue(Arc::new(Handle(state))))
     }
 
-    fn state(&self) -> &Arc<QueueState> {
+    pub(super) fn state(&self) -> &Arc<QueueState> {
         &self.0.0
     }
 
@@ -61,20 +32,6 @@ impl Queue {
     /// only wait for it; do not read from it or close it.
     pub fn fd(&self) -> RawFd {
         self.state().fd()
-    }
-
-    /// Moves up to `max` events to the end of `events` and returns how many. If there are none yet it blocks, for at
-    /// most `timeout`, or until there is one.
-    pub fn next(
-        &self,
-        events: &mut Vec<Event>,
-        max: usize,
-        timeout: Option<Duration>,
-    ) -> Result<usize> {
-        let mut completed = Vec::new();
-        let count = self.state().next(&mut completed, max, timeout)?;
-        events.extend(completed.into_iter().map(Event::from));
-        Ok(count)
     }
 
     /// Cancels an operation. An acquire or a question then ends with [`Cancelled`](crate::Status::Cancelled), unless it
@@ -102,12 +59,13 @@ impl Queue {
     /// Books the operation that `make` makes, and starts it.
     pub(super) fn submit(
         &self,
+        set: &Arc<OpenSet>,
         id: u64,
         kind: EventKind,
-        make: impl FnOnce(Arc<Ticket>) -> Result<Operation>,
+        make: impl FnOnce(Asker<Threads>) -> Result<Operation>,
     ) -> Result<()> {
-        let ticket = self.state().enlist(id, kind)?;
-        let begun = make(ticket).and_then(|operation| {
+        let ticket = self.state().enlist(set, id, kind)?;
+        let begun = make(Asker::Waiting(Caller::Ticket(ticket))).and_then(|operation| {
             runtime::get()?.submit(operation);
             Ok(())
         });
@@ -134,20 +92,5 @@ impl Drop for Handle {
         if !self.0.is_inherited() {
             self.close();
         }
-    }
-}
-
-impl From<Completed> for Event {
-    fn from(completed: Completed) -> Event {
-        let Completed { id, kind, outcome } = completed;
-        let result = match outcome {
-            Outcome::Acquired(_) => pending::lock(outcome).map(Completion::Acquired),
-            Outcome::Released => Ok(Completion::Released),
-            Outcome::Extended(_) => pending::time_left(outcome).map(Completion::Extended),
-            Outcome::Locked(is_locked) => Ok(Completion::IsLocked(is_locked)),
-            Outcome::Asked => Ok(Completion::Asked),
-            other => Err(pending::unexpected(other)),
-        };
-        Event { id, kind, result }
     }
 }

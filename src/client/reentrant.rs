@@ -6,16 +6,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::factory::{Factory, Wait};
-use super::lock::Lock;
-use super::pending;
+use super::lock::{Lock, won};
 use super::queue::Queue;
-use crate::engine::core::Request;
-use crate::engine::operation::Operation;
-use crate::engine::runtime;
-use crate::engine::sync::lock;
-use crate::engine::ticket::Ticket;
+use crate::driver::core::{Operation, Request};
+use crate::driver::runtime;
+use crate::driver::ticket::Ticket;
 use crate::error::{Error, Result, Status};
 use crate::fork;
+use crate::sync::lock;
 
 /// A holder of the lock on one resource that may acquire it again while it holds it, as code does that calls itself or
 /// other code that needs the same lock. Each acquire asks for one release; the first acquire takes the lock, the last
@@ -118,7 +116,7 @@ impl ReentrantLock {
         let (operation, ticket) = self.factory.acquire_operation(&names, self.ttl, wait)?;
         state.begin(operation, &ticket)?;
         drop(state);
-        let outcome = pending::lock(ticket.wait());
+        let outcome = won(ticket.wait());
         let mut state = lock(&self.state);
         state.asking = None;
         self.settled.notify_all();

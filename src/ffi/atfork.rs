@@ -2,19 +2,10 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::sync::RwLockWriteGuard;
 
 use once_cell::sync::OnceCell;
 
-use super::error::ErrorHandle;
-use super::factory::FactoryHandle;
-use super::handle::Handle;
-use super::holder::HolderHandle;
-use super::lock::LockHandle;
-use super::options::OptionsHandle;
-use super::queue::QueueHandle;
-use super::registry::Shard;
-use super::string;
+use super::{registry, strings};
 use crate::{Error, Result, Status};
 
 thread_local! {
@@ -47,21 +38,11 @@ extern "C" fn before() {
     // A thread that forks while it ends has no thread-locals left: its child gets the tables as they are.
     let _ = HELD.try_with(|held| {
         let mut held = held.borrow_mut();
-        hold::<FactoryHandle>(&mut held);
-        hold::<LockHandle>(&mut held);
-        hold::<HolderHandle>(&mut held);
-        hold::<QueueHandle>(&mut held);
-        hold::<OptionsHandle>(&mut held);
-        hold::<ErrorHandle>(&mut held);
-        held.push(Box::new(string::lock_all()));
+        held.extend(registry::tables().map(|table| table.hold()));
+        held.push(Box::new(strings::lock_all()));
     });
 }
 
 extern "C" fn after() {
     let _ = HELD.try_with(|held| held.borrow_mut().clear());
-}
-
-fn hold<T: Handle>(held: &mut Vec<Box<dyn Any>>) {
-    let shards: Vec<RwLockWriteGuard<'static, Shard<T>>> = T::registry().lock_all();
-    held.push(Box::new(shards));
 }

@@ -5,9 +5,9 @@ use std::ptr::null_mut;
 use std::time::Duration;
 
 use super::arguments::{out, resources, text, wait};
+use super::call;
 use super::error::redlock_error;
 use super::factory::{FactoryHandle, redlock_factory};
-use super::guard;
 use super::handle::{find, publish};
 use super::lock::{LockHandle, redlock_lock};
 use super::status::redlock_status;
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn redlock_acquire(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;
             let factory = find::<FactoryHandle>(factory, "factory")?;
             let resource = text(resource, "resource")?;
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn redlock_acquire_many(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;
             let factory = find::<FactoryHandle>(factory, "factory")?;
             let resources = self::resources(resources, n)?;
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn redlock_release(
     lock: *mut redlock_lock,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
-    unsafe { guard::status(err, || find::<LockHandle>(lock, "lock")?.lock.release()) }
+    unsafe { call::status(err, || find::<LockHandle>(lock, "lock")?.lock.release()) }
 }
 
 /// Extends a lock: it lasts for at least `ttl_ms` from now.
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn redlock_extend(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let lock = find::<LockHandle>(lock, "lock")?;
             lock.lock.extend(Duration::from_millis(ttl_ms))
         })
@@ -156,7 +156,7 @@ pub unsafe extern "C" fn redlock_is_locked(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let out = self::out(out, 0, "out")?;
             let factory = find::<FactoryHandle>(factory, "factory")?;
             *out = factory.0.is_locked(text(resource, "resource")?)?.into();

@@ -6,7 +6,8 @@ use std::ptr::{null, null_mut};
 use once_cell::sync::OnceCell;
 
 use super::guard;
-use super::handle::{find, handle, publish, take};
+use super::handle::{find, free, handle, publish};
+use super::registry::Ends;
 use super::status::{REDLOCK_ERR_INVALID_ARGUMENT, REDLOCK_OK, redlock_status};
 use super::string::c_string;
 use crate::Error;
@@ -24,6 +25,8 @@ pub(super) struct ErrorHandle {
 }
 
 handle!(ErrorHandle, redlock_error, 5, "error");
+
+impl Ends for ErrorHandle {}
 
 struct Texts {
     message: CString,
@@ -139,7 +142,7 @@ pub extern "C" fn redlock_error_node_message(
 /// @param error the error, or NULL
 #[unsafe(no_mangle)]
 pub extern "C" fn redlock_error_free(error: *mut redlock_error) {
-    guard::value((), || drop(take::<ErrorHandle>(error)));
+    guard::value((), || free::<ErrorHandle>(error));
 }
 
 /// Sets `*err` to NULL.

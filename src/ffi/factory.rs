@@ -5,11 +5,13 @@ use std::fmt::Write;
 use std::ptr::null_mut;
 
 use super::arguments::{null, optional_text, out, text, texts};
+use super::call;
 use super::error::redlock_error;
 use super::guard;
-use super::handle::{find, handle, publish, take};
+use super::handle::{find, free, handle, publish};
 use super::options::{OptionsHandle, redlock_options};
 use super::queue::{QueueHandle, redlock_queue};
+use super::registry::Ends;
 use super::status::redlock_status;
 use super::string;
 use crate::{Factory, Options, Result};
@@ -24,6 +26,12 @@ pub struct redlock_factory;
 pub(super) struct FactoryHandle(pub(super) Factory);
 
 handle!(FactoryHandle, redlock_factory, 1, "factory");
+
+impl Ends for FactoryHandle {
+    fn end(&self) {
+        self.0.close();
+    }
+}
 
 /// Makes a factory over the masters at `urls`.
 ///
@@ -49,7 +57,7 @@ pub unsafe extern "C" fn redlock_factory_new(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;
             let options = settings(options)?;
             let factory = Factory::with_options(&texts(urls, n, "urls")?, &options)?;
@@ -69,12 +77,7 @@ pub unsafe extern "C" fn redlock_factory_new(
 /// @param factory the factory, or NULL
 #[unsafe(no_mangle)]
 pub extern "C" fn redlock_factory_free(factory: *mut redlock_factory) {
-    guard::value((), || {
-        if let Some(handle) = take::<FactoryHandle>(factory) {
-            // Other threads may be inside of calls with it, so that dropping it alone would not end those.
-            handle.0.close();
-        }
-    });
+    guard::value((), || free::<FactoryHandle>(factory));
 }
 
 /// Reports the health of each node, for a person to read: one line a node, in the order of the URLs.
@@ -95,7 +98,7 @@ pub unsafe extern "C" fn redlock_factory_check(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let report = out(report, null_mut(), "report")?;
             let factory = find::<FactoryHandle>(factory, "factory")?;
             *report = string::give(lines(&factory.0)?)?;
@@ -123,7 +126,7 @@ pub unsafe extern "C" fn redlock_factory_vouch(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             find::<FactoryHandle>(factory, "factory")?.0.vouch()?;
             Ok(())
         })
@@ -151,7 +154,7 @@ pub unsafe extern "C" fn redlock_factory_set_credentials(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
             let username = optional_text(username, "username")?;
             match (username, optional_text(password, "password")?) {
@@ -187,7 +190,7 @@ pub unsafe extern "C" fn redlock_factory_ask_for_credentials(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
             let queue = find::<QueueHandle>(queue, "queue")?;
             factory.0.ask_for_credentials(&queue.0, id)
@@ -210,7 +213,7 @@ pub unsafe extern "C" fn redlock_factory_refuse_credentials(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
             factory.0.refuse_credentials(text(reason, "reason")?)
         })

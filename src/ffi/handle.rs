@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::arguments::null;
 use super::atfork;
-use super::registry::Registry;
+use super::registry::{Ends, Registry, Table};
 use super::thread;
 use crate::{Error, Result, Status};
 
 /// An object that C holds by an opaque pointer.
-pub(super) trait Handle: Send + Sync + Sized + 'static {
+pub(super) trait Handle: Ends + Sized {
     /// The type that the pointer has in C.
     type Opaque;
     /// What it is called in errors.
@@ -21,6 +21,7 @@ pub(super) trait Handle: Send + Sync + Sized + 'static {
 /// Makes an object known to C.
 pub(super) fn publish<T: Handle>(object: T) -> Result<*mut T::Opaque> {
     atfork::prepare_for_forks()?;
+    T::registry().publish();
     match T::registry().insert(object) {
         Some(handle) => {
             thread::made(handle);
@@ -48,9 +49,9 @@ pub(super) fn take<T: Handle>(pointer: *mut T::Opaque) -> Option<Arc<T>> {
     T::registry().remove(pointer as usize)
 }
 
-/// Whether a number is a live handle of this type.
-pub(super) fn is_live<T: Handle>(handle: usize) -> bool {
-    T::registry().get(handle).is_some()
+/// Takes the object from C, and ends it. NULL, and what is no live handle, is ignored.
+pub(super) fn free<T: Handle>(pointer: *mut T::Opaque) {
+    T::registry().end(pointer as usize);
 }
 
 fn unknown<T: Handle>(handle: usize, parameter: &str) -> Error {

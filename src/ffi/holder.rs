@@ -5,11 +5,13 @@ use std::ptr::null_mut;
 use std::time::Duration;
 
 use super::arguments::{milliseconds, out, text, wait};
+use super::call;
 use super::error::redlock_error;
 use super::factory::{FactoryHandle, redlock_factory};
 use super::guard;
-use super::handle::{find, handle, publish, take};
+use super::handle::{find, free, handle, publish};
 use super::queue::{QueueHandle, redlock_queue};
+use super::registry::Ends;
 use super::status::redlock_status;
 use crate::ReentrantLock;
 
@@ -25,6 +27,12 @@ pub struct redlock_holder;
 pub(super) struct HolderHandle(ReentrantLock);
 
 handle!(HolderHandle, redlock_holder, 6, "holder");
+
+impl Ends for HolderHandle {
+    fn end(&self) {
+        self.0.close();
+    }
+}
 
 /// Makes a holder, which holds nothing yet.
 ///
@@ -45,7 +53,7 @@ pub unsafe extern "C" fn redlock_holder_new(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;
             let factory = find::<FactoryHandle>(factory, "factory")?;
             let (resource, ttl) = (text(resource, "resource")?, Duration::from_millis(ttl_ms));
@@ -76,7 +84,7 @@ pub unsafe extern "C" fn redlock_holder_acquire(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let holder = find::<HolderHandle>(holder, "holder")?;
             holder.0.acquire(wait(wait_ms)?)
         })
@@ -98,7 +106,7 @@ pub unsafe extern "C" fn redlock_holder_release(
     holder: *mut redlock_holder,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
-    unsafe { guard::status(err, || find::<HolderHandle>(holder, "holder")?.0.release()) }
+    unsafe { call::status(err, || find::<HolderHandle>(holder, "holder")?.0.release()) }
 }
 
 /// Gives the number of acquires of a holder that have not been released yet.
@@ -159,7 +167,7 @@ pub unsafe extern "C" fn redlock_holder_keep_alive(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let holder = find::<HolderHandle>(holder, "holder")?;
             if queue.is_null() {
                 return holder.0.keep_alive_silently();
@@ -178,10 +186,5 @@ pub unsafe extern "C" fn redlock_holder_keep_alive(
 /// @param holder the holder, or NULL
 #[unsafe(no_mangle)]
 pub extern "C" fn redlock_holder_free(holder: *mut redlock_holder) {
-    guard::value((), || {
-        if let Some(handle) = take::<HolderHandle>(holder) {
-            // Other threads may be waiting in it, so that dropping it alone would not end that.
-            handle.0.close();
-        }
-    });
+    guard::value((), || free::<HolderHandle>(holder));
 }

@@ -6,10 +6,12 @@ use std::ptr::null;
 use once_cell::sync::OnceCell;
 
 use super::arguments::milliseconds;
+use super::call;
 use super::error::redlock_error;
 use super::guard;
-use super::handle::{find, handle, take};
+use super::handle::{find, free, handle, take};
 use super::queue::{QueueHandle, redlock_queue};
+use super::registry::Ends;
 use super::status::redlock_status;
 use super::string::c_string;
 use crate::Lock;
@@ -30,6 +32,8 @@ pub(super) struct LockHandle {
 }
 
 handle!(LockHandle, redlock_lock, 2, "lock");
+
+impl Ends for LockHandle {}
 
 impl LockHandle {
     pub(super) fn new(lock: Lock) -> LockHandle {
@@ -165,7 +169,7 @@ pub unsafe extern "C" fn redlock_lock_keep_alive(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let lock = find::<LockHandle>(lock, "lock")?;
             if queue.is_null() {
                 return lock.lock.keep_alive_silently();
@@ -202,7 +206,7 @@ pub extern "C" fn redlock_lock_detach(lock: *mut redlock_lock) {
 /// @param lock the lock, or NULL
 #[unsafe(no_mangle)]
 pub extern "C" fn redlock_lock_free(lock: *mut redlock_lock) {
-    guard::value((), || drop(take::<LockHandle>(lock)));
+    guard::value((), || free::<LockHandle>(lock));
 }
 
 fn text(

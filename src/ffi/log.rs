@@ -2,8 +2,8 @@
 
 use std::ffi::{c_char, c_void};
 
+use super::call;
 use super::error::redlock_error;
-use super::guard;
 use super::status::redlock_status;
 use super::string::c_string;
 use crate::log::{self, Level};
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn redlock_log_set(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let level = convert(level)?;
             match callback {
                 Some(callback) => listen(

@@ -11,12 +11,15 @@
 
 mod arguments;
 mod atfork;
+mod call;
 mod guard;
 mod handle;
 mod registry;
+mod strings;
 
 mod blocking;
 mod error;
+mod event;
 mod factory;
 mod holder;
 mod lock;

@@ -7,9 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use once_cell::sync::Lazy;
 
 use super::arguments::{out, text};
+use super::call;
 use super::error::redlock_error;
 use super::guard;
-use super::handle::{find, handle, publish, take};
+use super::handle::{find, free, handle, publish};
+use super::registry::Ends;
 use super::status::redlock_status;
 use super::string::c_string;
 use crate::Options;
@@ -23,6 +25,8 @@ pub struct redlock_options;
 pub(super) struct OptionsHandle(Mutex<Options>);
 
 handle!(OptionsHandle, redlock_options, 4, "options");
+
+impl Ends for OptionsHandle {}
 
 impl OptionsHandle {
     /// What is set at the moment.
@@ -48,7 +52,7 @@ pub unsafe extern "C" fn redlock_options_new(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;
             *out = publish(OptionsHandle(Mutex::new(Options::new())))?;
             Ok(())
@@ -75,7 +79,7 @@ pub unsafe extern "C" fn redlock_options_set(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let options = find::<OptionsHandle>(options, "options")?;
             let (name, value) = (text(name, "name")?, text(value, "value")?);
             options.with(|options| options.set(name, value))
@@ -90,7 +94,7 @@ pub unsafe extern "C" fn redlock_options_set(
 /// @param options the options, or NULL
 #[unsafe(no_mangle)]
 pub extern "C" fn redlock_options_free(options: *mut redlock_options) {
-    guard::value((), || drop(take::<OptionsHandle>(options)));
+    guard::value((), || free::<OptionsHandle>(options));
 }
 
 /// Gives the number of options that there are: the length of the table that redlock_option_name(), redlock_option_default()

@@ -1,9 +1,12 @@
 //! The tables behind opaque pointers. An opaque pointer is no address but a number that names a slot of a table and the slot's
 //! generation; so a handle that was freed, freed twice, of another type or plain garbage is recognised, not dereferenced.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use once_cell::sync::OnceCell;
 
 // kind | generation | index | 3 zero bits. Aligned like an address of an object, below 2^47 like an address of user space, since
 // languages keep it in their pointer types; never 0, as kinds begin at 1.
@@ -19,6 +22,9 @@ const BITS: Bits = Bits {
 };
 
 const ALIGNMENT_BITS: u32 = 3;
+
+/// Kinds of handles are below this number.
+const KINDS: usize = 16;
 
 /// Threads that make and free handles at once meet in different shards.
 const SHARDS: usize = 16;
@@ -58,10 +64,59 @@ struct Place {
     generation: usize,
 }
 
+/// A table, whatever its objects are.
+pub(super) trait Table: Sync {
+    /// Locks the whole table, until what is given is dropped.
+    fn hold(&'static self) -> Box<dyn Any>;
+    /// Whether a number is a live handle of this table.
+    fn is_live(&self, handle: usize) -> bool;
+    /// Takes the object of a handle from C and ends it, if it is one of this table.
+    fn end(&self, handle: usize);
+}
+
+/// An object in a table.
+pub(super) trait Ends: Send + Sync + 'static {
+    /// C has freed it. Other threads may be inside of calls with it, so that dropping it alone might not end those.
+    fn end(&self) {}
+}
+
+/// The tables that were ever used, by their kinds.
+static TABLES: [OnceCell<&'static dyn Table>; KINDS] = [const { OnceCell::new() }; KINDS];
+
+/// The tables that were ever used, in the order of their kinds.
+pub(super) fn tables() -> impl Iterator<Item = &'static dyn Table> {
+    TABLES.iter().filter_map(|table| table.get().copied())
+}
+
+impl<T: Ends> Table for Registry<T> {
+    fn hold(&'static self) -> Box<dyn Any> {
+        let shards: Vec<RwLockWriteGuard<'static, Shard<T>>> =
+            self.shards.iter().map(write).collect();
+        Box::new(shards)
+    }
+
+    fn is_live(&self, handle: usize) -> bool {
+        self.get(handle).is_some()
+    }
+
+    fn end(&self, handle: usize) {
+        if let Some(object) = self.remove(handle) {
+            object.end();
+        }
+    }
+}
+
+impl<T: Ends> Registry<T> {
+    /// From now on it is one of [`tables`].
+    pub(super) fn publish(&'static self) {
+        TABLES[self.kind].get_or_init(|| self);
+    }
+}
+
 impl<T> Registry<T> {
     /// An empty table for handles of the kind 1 to 15.
     pub(super) const fn new(kind: usize) -> Registry<T> {
-        assert!(kind >= 1 && kind <= 15);
+        assert!(kind >= 1 && kind < KINDS);
         Registry {
             kind,
             shards: [const { RwLock::new(Shard::new()) }; SHARDS],
@@ -100,11 +155,6 @@ impl<T> Registry<T> {
     /// Whether a handle says that it is one of this table.
     pub(super) fn is_of_this_kind(&self, handle: usize) -> bool {
         self.decode(handle).is_some()
-    }
-
-    /// Locks every shard, for a fork.
-    pub(super) fn lock_all(&self) -> Vec<RwLockWriteGuard<'_, Shard<T>>> {
-        self.shards.iter().map(write).collect()
     }
 
     fn encode(&self, place: Place) -> usize {
@@ -213,7 +263,11 @@ mod tests {
             seen.into_iter()
                 .all(|handle| registry.get(handle).is_none())
         );
-        let slots: usize = registry.lock_all().iter().map(|s| s.slots.len()).sum();
+        let slots: usize = registry
+            .shards
+            .iter()
+            .map(|shard| read(shard).slots.len())
+            .sum();
         assert!(slots <= SHARDS * (RESTING + 1), "slots are not used again");
     }
 

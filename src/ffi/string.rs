@@ -1,18 +1,10 @@
 //! Strings that belong to the caller.
 
-use std::collections::HashMap;
 use std::ffi::{CString, c_char};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use once_cell::sync::Lazy;
-
+use super::strings::lock_all;
 use super::{atfork, guard};
 use crate::Result;
-
-type Strings = HashMap<usize, CString>;
-
-/// The strings that callers hold, by address: so that only such a string is ever freed, and only once.
-static STRINGS: Lazy<Mutex<Strings>> = Lazy::new(Mutex::default);
 
 /// Frees a string that a function of this library gave to the caller (as redlock_factory_check() does).
 ///
@@ -47,11 +39,6 @@ pub(super) fn c_string(text: impl Into<String>) -> CString {
         }
         CString::new(bytes).unwrap_or_default()
     })
-}
-
-/// Locks the table of strings.
-pub(super) fn lock_all() -> MutexGuard<'static, Strings> {
-    STRINGS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::ffi::c_char;
 use std::time::Duration;
 
 use super::arguments::{resources, text, wait};
+use super::call;
 use super::error::redlock_error;
 use super::factory::{FactoryHandle, redlock_factory};
-use super::guard;
 use super::handle::find;
 use super::lock::{LockHandle, redlock_lock};
 use super::queue::{QueueHandle, redlock_queue};
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn redlock_submit_acquire(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
             let resource = text(resource, "resource")?;
             let (ttl, wait) = (Duration::from_millis(ttl_ms), wait(wait_ms)?);
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn redlock_submit_acquire_many(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
             let resources = self::resources(resources, n)?;
             let (ttl, wait) = (Duration::from_millis(ttl_ms), wait(wait_ms)?);
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn redlock_submit_release(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let lock = find::<LockHandle>(lock, "lock")?;
             let queue = find::<QueueHandle>(queue, "queue")?;
             lock.lock.submit_release(&queue.0, id)
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn redlock_submit_extend(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let lock = find::<LockHandle>(lock, "lock")?;
             let queue = find::<QueueHandle>(queue, "queue")?;
             let ttl = Duration::from_millis(ttl_ms);
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn redlock_submit_is_locked(
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     unsafe {
-        guard::status(err, || {
+        call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
             let resource = text(resource, "resource")?;
             let queue = find::<QueueHandle>(queue, "queue")?;
@@ -191,5 +191,5 @@ pub unsafe extern "C" fn redlock_cancel(
     id: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
-    unsafe { guard::status(err, || find::<QueueHandle>(queue, "queue")?.0.cancel(id)) }
+    unsafe { call::status(err, || find::<QueueHandle>(queue, "queue")?.0.cancel(id)) }
 }

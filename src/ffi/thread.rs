@@ -2,14 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::error::{ErrorHandle, redlock_error_free};
-use super::factory::{FactoryHandle, redlock_factory_free};
-use super::guard;
-use super::handle::is_live;
-use super::holder::{HolderHandle, redlock_holder_free};
-use super::lock::{LockHandle, redlock_lock_free};
-use super::options::{OptionsHandle, redlock_options_free};
-use super::queue::{QueueHandle, redlock_queue_free};
+use super::{guard, registry};
 
 thread_local! {
     static OWNED: RefCell<Option<Owned>> = const { RefCell::new(None) };
@@ -33,34 +26,22 @@ impl Owned {
             self.sift_at = FEW.max(2 * self.handles.len());
         }
     }
+}
 
-    /// Calls a `_free` function with every handle: it ignores those of other types, and those that were freed.
-    fn free<T>(&self, free: extern "C" fn(*mut T)) {
-        for &handle in &self.handles {
-            free(handle as *mut T);
+impl Drop for Owned {
+    /// Factories go last, because their end waits for the releases of the locks; theirs is the first of the kinds.
+    fn drop(&mut self) {
+        let tables: Vec<_> = registry::tables().collect();
+        for table in tables.iter().rev() {
+            for handle in &self.handles {
+                guard::value((), || table.end(*handle));
+            }
         }
     }
 }
 
-impl Drop for Owned {
-    fn drop(&mut self) {
-        self.free(redlock_queue_free);
-        self.free(redlock_holder_free);
-        self.free(redlock_lock_free);
-        self.free(redlock_error_free);
-        self.free(redlock_options_free);
-        // The last, because it waits for the releases of the locks.
-        self.free(redlock_factory_free);
-    }
-}
-
 fn is_live_at_all(handle: usize) -> bool {
-    is_live::<QueueHandle>(handle)
-        || is_live::<HolderHandle>(handle)
-        || is_live::<LockHandle>(handle)
-        || is_live::<ErrorHandle>(handle)
-        || is_live::<OptionsHandle>(handle)
-        || is_live::<FactoryHandle>(handle)
+    registry::tables().any(|table| table.is_live(handle))
 }
 
 /// A handle was made: in a thread that frees its handles when it ends, it is one of them.

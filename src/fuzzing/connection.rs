@@ -7,18 +7,18 @@
 //! meanwhile.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::{Input, assert_presentable};
 use crate::clock::{MILLISECOND, Nanos};
-use crate::logic::quorum::Vote;
-use crate::node::address::{Protocol, parse};
-use crate::node::command::{Answer, Form, Question, Terms};
-use crate::node::connection::{Asked, Connection};
-use crate::node::resp::{self, Reply};
-use crate::node::setup::{Progress, Ready, Setup};
-use crate::node::target::Target;
-use crate::node::tls::TlsOptions;
+use crate::driver::address::parse;
+use crate::driver::tls::TlsOptions;
+use crate::protocol::node::command::{Answer, Form, Question, Terms};
+use crate::protocol::node::config::Protocol;
+use crate::protocol::node::connection::{Asked, Connection};
+use crate::protocol::node::resp::{self, Reply};
+use crate::protocol::node::setup::{Progress, Ready, Setup};
+use crate::protocol::node::target::Target;
+use crate::protocol::rules::quorum::Vote;
 
 const URLS: [&str; 4] = [
     "redis://127.0.0.1/",
@@ -61,8 +61,7 @@ fn play(data: &[u8]) -> usize {
         key_prefix: "".into(),
         channel: CHANNEL.into(),
     };
-    let login = address.login();
-    let mut setup = Setup::new(Arc::new(address), login, terms, None, MILLISECOND);
+    let mut setup = Setup::new(address.node, address.login, terms, None, MILLISECOND, 7);
     let mut server = Server::default();
     let mut steps = 0;
     let ready = loop {

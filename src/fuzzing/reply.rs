@@ -1,6 +1,6 @@
 //! The parser of replies, with any bytes.
 
-use crate::node::resp::{self, Malformed, Reply};
+use crate::protocol::node::resp::{self, Malformed, Reply};
 
 /// Reads replies as long as there are any.
 pub(super) fn run(data: &[u8]) {

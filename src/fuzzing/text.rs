@@ -1,8 +1,8 @@
 //! What servers say, with any password: no piece of it may be shown.
 
 use super::{Input, assert_presentable};
-use crate::node::secret::{PIECE, Secret};
-use crate::node::text::{RunId, ServerText};
+use crate::protocol::node::secret::{PIECE, Secret};
+use crate::protocol::node::text::{RunId, ServerText};
 
 /// A password, a zero byte, and what a server says.
 pub(super) fn run(data: &[u8]) {

@@ -3,10 +3,11 @@
 use std::sync::OnceLock;
 
 use super::{Input, assert_presentable};
-use crate::node::address::{Protocol, parse};
-use crate::node::secret::PIECE;
-use crate::node::tls::TlsOptions;
-use crate::node::url::read;
+use crate::driver::address::parse;
+use crate::driver::tls::TlsOptions;
+use crate::driver::url::read;
+use crate::protocol::node::config::Protocol;
+use crate::protocol::node::secret::PIECE;
 
 /// What a refusal may say: everything in these, and numbers.
 const REFUSED: [&str; 24] = [
@@ -64,7 +65,7 @@ pub(super) fn run(data: &[u8]) {
         _ => return whole(&secret),
     };
     let shown = match parse(&url, &TlsOptions::default(), Protocol::Auto) {
-        Ok(address) => format!("{address} {address:?} {:?}", address.password),
+        Ok(address) => format!("{address} {address:?} {:?}", address.login.password),
         Err(error) => format!("{error} {error:?}"),
     };
     assert_presentable(&shown);

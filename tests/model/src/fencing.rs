@@ -1,6 +1,6 @@
 //! The fencing protocol of one resource: ballots, accepted by a quorum of nodes, become fences.
 //!
-//! Beside the script `acquire.lua` of the library and `src/node/ballots.rs`, with the same words. A *node* keeps the *holder's*
+//! Beside the script `acquire.lua` of the library and `src/protocol/node/ballots.rs`, with the same words. A *node* keeps the *holder's*
 //! token and the *highest* ballot that it ever accepted. An *attempt* to acquire, which is a token of its own, proposes a *ballot* to
 //! all nodes, and proposes again when it likes. When a *quorum* accepted the same ballot, that is its *fence*.
 //!

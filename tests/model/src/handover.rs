@@ -1,6 +1,6 @@
 //! The queue of waiters when all goes well: who is served when, and whether anybody is forgotten.
 //!
-//! The nodes run the library's scripts ([`crate::scripts`]); the clients do as `src/engine/core/waiting.rs` and
+//! The nodes run the library's scripts ([`crate::scripts`]); the clients do as `src/protocol/machine/waiting.rs` and
 //! `asking.rs`. Nothing is lost, nobody dies, and each connection keeps the order of its messages, which is why a client
 //! needs only one token here: what an attempt left behind is given back before the next one asks. Connections are as
 //! late as they like against each other.
