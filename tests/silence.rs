@@ -194,10 +194,8 @@ fn a_process_that_goes_on_is_served() {
     held.release().unwrap();
     let lock = served(&queue);
     // SAFETY: kill takes any number, and the child is not yet waited for.
-    assert_eq!(
-        unsafe { libc::kill(silent.process.id() as i32, libc::SIGCONT) },
-        0
-    );
+    let code = unsafe { libc::kill(silent.process.id() as i32, libc::SIGCONT) };
+    assert_eq!(code, 0);
     eventually("its waiters are back", || {
         waiters(&cluster).iter().all(|it| *it == 3)
     });

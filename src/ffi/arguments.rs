@@ -18,7 +18,9 @@ pub(super) unsafe fn out<'a, T: Copy>(
         return Err(null(parameter));
     }
     // `write`, because C does not have to initialise it.
+    // SAFETY: it is not NULL, and otherwise as the caller promises.
     unsafe { pointer.write(initial) };
+    // SAFETY: it is not NULL, and otherwise as the caller promises.
     Ok(unsafe { &mut *pointer })
 }
 
@@ -30,6 +32,7 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char, parameter: &str) -> Result
     if pointer.is_null() {
         return Err(null(parameter));
     }
+    // SAFETY: it is not NULL, and otherwise as the caller promises.
     let bytes = unsafe { CStr::from_ptr(pointer) };
     bytes.to_str().map_err(|error| {
         let at = error.valid_up_to();
@@ -47,6 +50,7 @@ pub(super) unsafe fn optional_text<'a>(
 ) -> Result<Option<&'a str>> {
     match pointer.is_null() {
         true => Ok(None),
+        // SAFETY: it is not NULL, and otherwise as the caller promises.
         false => unsafe { text(pointer, parameter) }.map(Some),
     }
 }
@@ -67,6 +71,7 @@ pub(super) unsafe fn texts<'a>(
     let mut texts = Vec::new();
     for i in 0..n {
         let element = format!("{parameter}[{i}]");
+        // SAFETY: as the caller promises.
         texts.push(unsafe { text(*pointer.add(i), &element) }?);
     }
     Ok(texts)
@@ -86,6 +91,7 @@ pub(super) unsafe fn resources<'a>(
             "n is {n}; at most {MAX_RESOURCES} resources can be locked at once"
         )));
     }
+    // SAFETY: as the caller promises.
     unsafe { texts(pointer, n, "resources") }
 }
 

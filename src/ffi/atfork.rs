@@ -20,6 +20,7 @@ pub(super) fn prepare_for_forks() -> Result<()> {
 }
 
 fn register() -> Result<()> {
+    // SAFETY: the handlers live as long as the library, which is never unloaded.
     let code = unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
     match code {
         0 => Ok(()),

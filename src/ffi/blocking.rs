@@ -41,6 +41,7 @@ pub unsafe extern "C" fn redlock_acquire(
     out: *mut *mut redlock_lock,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;
@@ -80,6 +81,7 @@ pub unsafe extern "C" fn redlock_acquire_many(
     out: *mut *mut redlock_lock,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;
@@ -108,6 +110,7 @@ pub unsafe extern "C" fn redlock_release(
     lock: *mut redlock_lock,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe { call::status(err, || find::<LockHandle>(lock, "lock")?.lock.release()) }
 }
 
@@ -129,6 +132,7 @@ pub unsafe extern "C" fn redlock_extend(
     ttl_ms: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let lock = find::<LockHandle>(lock, "lock")?;
@@ -155,6 +159,7 @@ pub unsafe extern "C" fn redlock_is_locked(
     out: *mut i32,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let out = self::out(out, 0, "out")?;

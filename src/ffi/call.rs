@@ -14,11 +14,13 @@ pub(super) unsafe fn status(
     body: impl FnOnce() -> Result<()>,
 ) -> redlock_status {
     // A caller that tests `*err` instead of the status must not meet what was there before.
+    // SAFETY: as the caller promises.
     unsafe { error::clear(err) };
     match contained(body) {
         Ok(()) => REDLOCK_OK,
         Err(error) => {
             let code = error.status().code();
+            // SAFETY: as the caller promises.
             unsafe { error::store(err, error) };
             code
         }
@@ -38,8 +40,10 @@ mod tests {
     #[test]
     fn a_panic_becomes_an_internal_error_with_its_message() {
         let mut err = null_mut();
+        // SAFETY: it is not NULL, and otherwise as the caller promises.
         let code = unsafe { status(&mut err, || panic!("the {} broke", "axle")) };
         assert_eq!(code, REDLOCK_ERR_INTERNAL);
+        // SAFETY: it is not NULL, and otherwise as the caller promises.
         let message = unsafe { CStr::from_ptr(redlock_error_message(err)) };
         assert!(message.to_str().unwrap().ends_with("the axle broke"));
         redlock_error_free(err);
@@ -47,6 +51,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_contained_without_anybody_to_tell() {
+        // SAFETY: it is not NULL, and otherwise as the caller promises.
         let code = unsafe { status(null_mut(), || std::panic::panic_any(7)) };
         assert_eq!(code, REDLOCK_ERR_INTERNAL);
         assert_eq!(value(5, || panic!("contained")), 5);
@@ -60,6 +65,7 @@ mod tests {
                 panic!("dropped");
             }
         }
+        // SAFETY: it is not NULL, and otherwise as the caller promises.
         let code = unsafe { status(null_mut(), || std::panic::panic_any(Grenade)) };
         assert_eq!(code, REDLOCK_ERR_INTERNAL);
     }
@@ -67,6 +73,7 @@ mod tests {
     #[test]
     fn success_clears_the_error() {
         let mut err = std::ptr::dangling_mut();
+        // SAFETY: as the caller promises.
         assert_eq!(unsafe { status(&mut err, || Ok(())) }, REDLOCK_OK);
         assert!(err.is_null());
     }

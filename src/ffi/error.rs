@@ -151,6 +151,7 @@ pub extern "C" fn redlock_error_free(error: *mut redlock_error) {
 /// `err` is NULL or can be written to.
 pub(super) unsafe fn clear(err: *mut *mut redlock_error) {
     if !err.is_null() {
+        // SAFETY: it is not NULL, and otherwise as the caller promises.
         unsafe { err.write(null_mut()) };
     }
 }
@@ -161,6 +162,7 @@ pub(super) unsafe fn clear(err: *mut *mut redlock_error) {
 /// `err` is NULL or can be written to.
 pub(super) unsafe fn store(err: *mut *mut redlock_error, error: Error) {
     if !err.is_null() {
+        // SAFETY: it is not NULL, and otherwise as the caller promises.
         unsafe { err.write(give(error)) };
     }
 }
@@ -217,6 +219,7 @@ mod tests {
     use crate::error::NodeReport;
 
     fn read(text: *const c_char) -> &'static str {
+        // SAFETY: as the caller promises.
         unsafe { CStr::from_ptr(text) }.to_str().unwrap()
     }
 

@@ -75,6 +75,7 @@ pub unsafe extern "C" fn redlock_queue_next(
     count: *mut usize,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let count = out(count, 0, "count")?;

@@ -56,6 +56,7 @@ pub unsafe extern "C" fn redlock_factory_new(
     out: *mut *mut redlock_factory,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;
@@ -97,6 +98,7 @@ pub unsafe extern "C" fn redlock_factory_check(
     report: *mut *mut c_char,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let report = out(report, null_mut(), "report")?;
@@ -125,6 +127,7 @@ pub unsafe extern "C" fn redlock_factory_vouch(
     factory: *mut redlock_factory,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             find::<FactoryHandle>(factory, "factory")?.0.vouch()?;
@@ -153,6 +156,7 @@ pub unsafe extern "C" fn redlock_factory_set_credentials(
     password: *const c_char,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
@@ -189,6 +193,7 @@ pub unsafe extern "C" fn redlock_factory_ask_for_credentials(
     id: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
@@ -212,6 +217,7 @@ pub unsafe extern "C" fn redlock_factory_refuse_credentials(
     reason: *const c_char,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;

@@ -52,6 +52,7 @@ pub unsafe extern "C" fn redlock_holder_new(
     out: *mut *mut redlock_holder,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;
@@ -83,6 +84,7 @@ pub unsafe extern "C" fn redlock_holder_acquire(
     wait_ms: i64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let holder = find::<HolderHandle>(holder, "holder")?;
@@ -106,6 +108,7 @@ pub unsafe extern "C" fn redlock_holder_release(
     holder: *mut redlock_holder,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe { call::status(err, || find::<HolderHandle>(holder, "holder")?.0.release()) }
 }
 
@@ -166,6 +169,7 @@ pub unsafe extern "C" fn redlock_holder_keep_alive(
     id: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let holder = find::<HolderHandle>(holder, "holder")?;

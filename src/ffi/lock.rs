@@ -168,6 +168,7 @@ pub unsafe extern "C" fn redlock_lock_keep_alive(
     id: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let lock = find::<LockHandle>(lock, "lock")?;

@@ -44,6 +44,7 @@ pub unsafe extern "C" fn redlock_log_set(
     user_data: *mut c_void,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let level = convert(level)?;
@@ -69,6 +70,7 @@ struct Listener {
 
 // SAFETY: the header asks for a callback that can be called from any thread with this pointer.
 unsafe impl Send for Listener {}
+// SAFETY: as above.
 unsafe impl Sync for Listener {}
 
 fn listen(level: Level, listener: Listener) {
@@ -79,6 +81,7 @@ fn listen(level: Level, listener: Listener) {
 impl Listener {
     fn hear(&self, level: Level, message: &str) {
         let message = c_string(message);
+        // SAFETY: the header asks for a callback that may be called like that; the message lives through the call.
         unsafe { (self.callback)(level as i32, message.as_ptr(), self.user_data) };
     }
 }

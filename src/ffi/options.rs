@@ -51,6 +51,7 @@ pub unsafe extern "C" fn redlock_options_new(
     out: *mut *mut redlock_options,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;
@@ -78,6 +79,7 @@ pub unsafe extern "C" fn redlock_options_set(
     value: *const c_char,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let options = find::<OptionsHandle>(options, "options")?;

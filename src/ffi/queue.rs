@@ -41,6 +41,7 @@ pub unsafe extern "C" fn redlock_queue_new(
     out: *mut *mut redlock_queue,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let out = self::out(out, null_mut(), "out")?;

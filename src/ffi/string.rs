@@ -54,6 +54,7 @@ mod tests {
     fn only_live_strings_are_freed() {
         let string = give("text".to_owned()).unwrap();
         let mut foreign = *b"foreign\0";
+        // SAFETY: the pointers are what this function's documentation demands of its caller.
         unsafe {
             redlock_string_free(foreign.as_mut_ptr().cast());
             redlock_string_free(std::ptr::null_mut());

@@ -37,6 +37,7 @@ pub unsafe extern "C" fn redlock_submit_acquire(
     id: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
@@ -74,6 +75,7 @@ pub unsafe extern "C" fn redlock_submit_acquire_many(
     id: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
@@ -104,6 +106,7 @@ pub unsafe extern "C" fn redlock_submit_release(
     id: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let lock = find::<LockHandle>(lock, "lock")?;
@@ -133,6 +136,7 @@ pub unsafe extern "C" fn redlock_submit_extend(
     id: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let lock = find::<LockHandle>(lock, "lock")?;
@@ -163,6 +167,7 @@ pub unsafe extern "C" fn redlock_submit_is_locked(
     id: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
             let factory = find::<FactoryHandle>(factory, "factory")?;
@@ -191,5 +196,6 @@ pub unsafe extern "C" fn redlock_cancel(
     id: u64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
+    // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe { call::status(err, || find::<QueueHandle>(queue, "queue")?.0.cancel(id)) }
 }

@@ -371,6 +371,7 @@ unsafe fn create(
     out: *mut Handle,
     err: *mut Handle,
 ) -> Code {
+    // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
     unsafe {
         match kind_made(number) {
             Some(Kind::Options) => {
@@ -426,6 +427,7 @@ unsafe fn block(
     err: *mut Handle,
 ) -> Code {
     let (ttl, wait) = (input.one_of(&TTLS), input.one_of(&WAITS));
+    // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
     unsafe {
         match number % 16 {
             3 => redlock_acquire(
@@ -478,6 +480,7 @@ unsafe fn submit(table: &Table, number: u8, input: &mut Input<'_>, err: *mut Han
         u64::from(input.byte()),
     );
     let queue = table.pick(Kind::Queue, input);
+    // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
     unsafe {
         match (number % 16, number / 16 % 3) {
             (7, 0) => {
@@ -538,6 +541,7 @@ unsafe fn take_events(table: &Table, input: &mut Input<'_>, err: *mut Handle) ->
     let timeout = input.one_of(&[0, 1, 5, -9]);
     let queue = table.pick(Kind::Queue, input);
     let code =
+        // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
         unsafe { redlock_queue_next(queue, events.as_mut_ptr(), max, timeout, counter, err) };
     if code == 0 {
         assert!(count <= max, "{count} of {max}");
@@ -563,7 +567,9 @@ fn release(table: &Table, input: &mut Input<'_>) -> Code {
 unsafe fn hold(table: &Table, number: u8, input: &mut Input<'_>, err: *mut Handle) -> Code {
     let holder = table.pick(Kind::Holder, input);
     match number & 16 {
+        // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
         0 => unsafe { redlock_holder_acquire(holder, input.one_of(&WAITS), err) },
+        // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
         _ => unsafe { redlock_holder_release(holder, err) },
     }
 }
@@ -579,6 +585,7 @@ unsafe fn look(table: &Table, input: &mut Input<'_>) -> Code {
         table.pick(Kind::Holder, input),
         table.pick(Kind::Queue, input),
     );
+    // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
     unsafe {
         redlock_lock_validity_ms(lock);
         redlock_lock_fence(lock);
@@ -614,6 +621,7 @@ unsafe fn look(table: &Table, input: &mut Input<'_>) -> Code {
 
 unsafe fn rare(table: &Table, input: &mut Input<'_>, err: *mut Handle) -> Code {
     let factory = table.pick(Kind::Factory, input);
+    // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
     unsafe {
         match input.byte() % 8 {
             0 => redlock_factory_vouch(factory, err),
