@@ -52,6 +52,27 @@ fn the_default_options_suit_slow_links() {
     }
 }
 
+/// A lost segment is sent again by TCP after 200 ms. Where a quorum depends on it, that costs time, and not the lock.
+#[test]
+fn lost_segments_cost_time_and_not_the_lock() {
+    let cluster = Cluster::start(5);
+    let ms = Duration::from_millis;
+    eventually("a try that waits for segments that are sent again", || {
+        let proxies = links(&cluster, ms(10));
+        let factory = with_defaults(&proxies);
+        // The library knows by then that the nodes are near.
+        let is_known = (0..5).all(|number| is_sound(&factory, &format!("r{number}")));
+        for proxy in &proxies[..3] {
+            proxy.set(Fault::Delay {
+                request: ms(5),
+                answer: ms(215),
+            });
+        }
+        let lock = factory.acquire("r", Duration::from_secs(10), Wait::No);
+        is_known && lock.is_ok()
+    });
+}
+
 /// Whether a lock is taken by a single try, extended, seen and given back, each at the first attempt.
 fn is_sound(factory: &Factory, resource: &str) -> bool {
     let Ok(lock) = factory.acquire(resource, TTL, Wait::No) else {

@@ -58,8 +58,9 @@ const TABLE: &[Row] = &[
             values: "auto, or 1 to 86400000",
             description: "How long a node may take to answer, in ms. A node that takes longer counts as unavailable \
                           until it answers. `auto`: 5 % of the TTL, but at least 5 and at most 50 ms, and the \
-                          time that this node usually takes besides (RFC 6298); at most a third of the TTL, or 1 s \
-                          for a release.",
+                          time that this node usually takes besides (RFC 6298); 250 ms more where no quorum is left \
+                          without it, for TCP needs as long to send a lost segment again; at most a third of the \
+                          TTL, or 1 s for a release.",
         },
         set: |options, value| {
             options.settings.node_timeout_ms = match value {

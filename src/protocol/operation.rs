@@ -521,6 +521,24 @@ impl<H: Host> Operation<H> {
         self.set.settings.timeout_of(self.ttl_at_stake(), usual)
     }
 
+    /// How long a node has that the outcome depends on.
+    pub(crate) fn patience_with(&self, usual: RoundTrip) -> Nanos {
+        self.set.settings.patience_with(self.ttl_at_stake(), usual)
+    }
+
+    /// Whether no quorum is left without these nodes, and one is possible with them.
+    pub(crate) fn depends_on(&self, nodes: NodeMask) -> bool {
+        let mut without = self.tally;
+        for node in nodes.iter() {
+            without.record(node, Vote::Unavailable);
+        }
+        self.tally.decision() == Decision::Pending
+            && !matches!(
+                without.decision(),
+                Decision::Pending | Decision::Won | Decision::TooLow
+            )
+    }
+
     fn ttl_at_stake(&self) -> Option<u64> {
         match self.task {
             Task::Acquire { ttl_ms, .. }

@@ -12,6 +12,8 @@ const NODE_TIMEOUT_MIN: Nanos = 5 * MILLISECOND;
 const NODE_TIMEOUT_MAX: Nanos = 50 * MILLISECOND;
 /// The bound of a node timeout that follows from the network, when no lock's TTL is at stake.
 pub(crate) const NETWORK_TIMEOUT_MAX: Nanos = 1_000 * MILLISECOND;
+/// The least retransmission time-out of TCP, and a little more.
+const RETRANSMISSION: Nanos = 250 * MILLISECOND;
 /// How many round trips a connection that was lost may take to be there again.
 const TRIPS_TO_RECONNECT: u64 = 6;
 
@@ -58,6 +60,20 @@ impl Settings {
         }
         let most = ttl_ms.map_or(NETWORK_TIMEOUT_MAX, |ttl_ms| time::from_ms(ttl_ms) / 3);
         least.saturating_add(usual.timeout()).min(most).max(least)
+    }
+
+    /// How long a node may take whose answer decides between a quorum and none: TCP needs so much to notice that a segment was
+    /// lost, and to send it again.
+    pub(crate) fn patience_with(&self, ttl_ms: Option<u64>, usual: RoundTrip) -> Nanos {
+        let timeout = self.timeout_of(ttl_ms, usual);
+        if self.node_timeout_ms.is_some() {
+            return timeout;
+        }
+        let most = ttl_ms.map_or(NETWORK_TIMEOUT_MAX, |ttl_ms| time::from_ms(ttl_ms) / 3);
+        timeout
+            .saturating_add(RETRANSMISSION)
+            .min(most)
+            .max(timeout)
     }
 
     /// For how long a connection that was lost is likely to be missing.

@@ -550,7 +550,10 @@ impl<H: Host> Machine<H> {
                 Some(at) if at > self.now => {
                     again = Some(again.map_or(at, |soonest| soonest.min(at)))
                 }
-                _ => self.overdue(key, (place, index), asked_at),
+                _ => match self.worth_the_patience(key, (place, index)) {
+                    Some(at) => again = Some(again.map_or(at, |soonest| soonest.min(at))),
+                    None => self.overdue(key, (place, index), asked_at),
+                },
             }
         }
         if let Some(at) = again {
@@ -576,6 +579,19 @@ impl<H: Host> Machine<H> {
         let latest = asked_at.saturating_add(timeout.saturating_mul(MOST_TIMEOUTS));
         let heard = connection.last_heard().max(asked_at);
         Some(heard.saturating_add(timeout).min(latest))
+    }
+
+    /// Until when a late answer is waited for all the same, because there is no quorum without it: it costs time then, and not
+    /// the lock.
+    fn worth_the_patience(&self, key: Key, (place, index): NodePlace) -> Option<Nanos> {
+        let operation = self.operations.get(key)?;
+        let Link::Up(connection) = &self.sets[place].as_ref()?.nodes[index].link else {
+            return None;
+        };
+        let patience = operation.patience_with(connection.round_trip());
+        let until = operation.asked_at.saturating_add(patience);
+        let is_worth_it = self.now < until && operation.depends_on(NodeMask(1 << index));
+        is_worth_it.then_some(until)
     }
 
     fn overdue(&mut self, key: Key, at: NodePlace, asked_at: Nanos) {
