@@ -54,8 +54,10 @@ int main(int argc, char **argv) {
   else if (strcmp(args.scenario, "memory") == 0) ours_memory(&args);
   else if (strcmp(args.scenario, "turns") == 0) ours_turns(&args);
   else if (strcmp(args.scenario, "handover") == 0) ours_handover(&args);
+  else if (strcmp(args.scenario, "first") == 0) ours_first(&args);
+  else if (strcmp(args.scenario, "kept") == 0) ours_kept(&args);
   else {
-    fprintf(stderr, "scenarios: pair, alternate, async, memory, turns, handover; not %s\n", args.scenario);
+    fprintf(stderr, "scenarios: pair, alternate, async, memory, turns, handover, first, kept; not %s\n", args.scenario);
     return 2;
   }
   return 0;

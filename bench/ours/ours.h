@@ -39,6 +39,12 @@ void ours_turns(const struct bench_args *args);
 /* One lock, taken and given as stdin says. */
 void ours_handover(const struct bench_args *args);
 
+/* The first lock of one factory after the other. */
+void ours_first(const struct bench_args *args);
+
+/* Locks that are kept alive, and how many of them are lost. */
+void ours_kept(const struct bench_args *args);
+
 /* Acquires, waiting without end; ends the program when that fails. */
 void ours_take(redlock_factory *factory, const char *resource, redlock_lock **lock);
 

@@ -43,14 +43,14 @@ type tally struct {
 func parse() options {
 	var o options
 	flag.StringVar(&o.urls, "urls", "", "comma separated redis:// addresses")
-	flag.StringVar(&o.scenario, "scenario", "pair", "what to measure: pair, turns or handover")
+	flag.StringVar(&o.scenario, "scenario", "pair", "what to measure: pair, turns, handover or first")
 	flag.StringVar(&o.prefix, "resource-prefix", "bench", "begins every resource name")
 	flag.IntVar(&o.callers, "callers", 1, "concurrent callers")
 	flag.Float64Var(&o.seconds, "seconds", 2, "length of the measured window")
 	flag.IntVar(&o.settleMS, "settle-ms", 200, "time before the window that does not count")
 	flag.BoolVar(&o.handshake, "handshake", false, "say ready, and wait for a line")
 	flag.Parse()
-	if o.urls == "" || !slices.Contains([]string{"pair", "turns", "handover"}, o.scenario) {
+	if o.urls == "" || !slices.Contains([]string{"pair", "turns", "handover", "first"}, o.scenario) {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -58,15 +58,48 @@ func parse() options {
 }
 
 func connect(urls string) *redsync.Redsync {
+	rs, _ := connectClients(urls)
+	return rs
+}
+
+func connectClients(urls string) (*redsync.Redsync, []*goredislib.Client) {
 	var pools []redis.Pool
+	var clients []*goredislib.Client
 	for _, url := range strings.Split(urls, ",") {
 		parsed, err := goredislib.ParseURL(url)
 		if err != nil {
 			log.Fatal(err)
 		}
-		pools = append(pools, goredis.NewPool(goredislib.NewClient(parsed)))
+		client := goredislib.NewClient(parsed)
+		clients = append(clients, client)
+		pools = append(pools, goredis.NewPool(client))
 	}
-	return redsync.New(pools...)
+	return redsync.New(pools...), clients
+}
+
+// firstLocks measures from making clients to the first lock, again and again.
+func firstLocks(o options) {
+	var t tally
+	start := time.Now().Add(time.Duration(o.settleMS) * time.Millisecond)
+	end := start.Add(time.Duration(o.seconds * float64(time.Second)))
+	time.Sleep(time.Until(start))
+	before, _ := usage()
+	for i := 0; time.Now().Before(end); i++ {
+		begun := time.Now()
+		rs, clients := connectClients(o.urls)
+		mutex := rs.NewMutex(fmt.Sprintf("%s:first:%d", o.prefix, i))
+		if err := mutex.Lock(); err != nil {
+			t.failures++
+		} else {
+			t.durations = append(t.durations, time.Since(begun))
+			_, _ = mutex.Unlock()
+		}
+		for _, client := range clients {
+			_ = client.Close()
+		}
+	}
+	after, _ := usage()
+	report([]tally{t}, time.Since(start).Seconds(), after-before)
 }
 
 func pair(mutex *redsync.Mutex) error {
@@ -188,6 +221,8 @@ func main() {
 		takeTurns(rs, o)
 	case "handover":
 		handOver(rs, o, lines)
+	case "first":
+		firstLocks(o)
 	default:
 		measurePairs(mutexes, o)
 	}

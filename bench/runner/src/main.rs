@@ -8,6 +8,7 @@ mod docs;
 mod go;
 mod handover;
 mod machine;
+mod network;
 mod node;
 mod options;
 mod picture;

@@ -49,7 +49,9 @@ fn run_one(
     // Which nodes hang changes from round to round: no program may owe its figure to the order of its nodes.
     let hung = |i: usize| &cluster[(round + i) % cluster.len()];
     let program = &programs[subject.program];
-    let (arguments, seconds) = (arguments(subject, cluster), subject.seconds);
+    // They end with the run.
+    let (_links, urls) = subject.network.between(cluster);
+    let (arguments, seconds) = (arguments(subject, &urls), subject.seconds);
     let outcome = match subject.runs {
         Runs::Alone => program.run(&arguments, Duration::from_secs_f64(seconds), || {
             (0..subject.hung).for_each(|i| hung(i).stop());
@@ -72,12 +74,12 @@ fn run_one(
     }
 }
 
-fn arguments(subject: &Subject, cluster: &Cluster) -> Vec<String> {
+fn arguments(subject: &Subject, urls: &[String]) -> Vec<String> {
     // A new prefix for each run: keys that an earlier one left behind are in nobody's way.
     static RUNS: AtomicUsize = AtomicUsize::new(0);
     let run = RUNS.fetch_add(1, Ordering::Relaxed);
     let common = [
-        ("--urls", cluster.urls().join(",")),
+        ("--urls", urls.join(",")),
         ("--seconds", subject.seconds.to_string()),
         ("--resource-prefix", format!("bench{run}")),
     ];

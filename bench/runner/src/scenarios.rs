@@ -6,6 +6,7 @@ use crate::builds::Programs;
 use crate::contention;
 use crate::cpp;
 use crate::go;
+use crate::network::{self, Network};
 use crate::node;
 use crate::options::Options;
 use crate::python;
@@ -36,6 +37,8 @@ pub struct Subject {
     /// How long its window is.
     pub seconds: f64,
     pub runs: Runs,
+    /// What is between it and the servers.
+    pub network: Network,
 }
 
 /// The asked-for ratio of ours to theirs.
@@ -100,6 +103,7 @@ pub fn all(options: &Options) -> Vec<Scenario> {
         .chain(node::scenarios(options))
         .chain(cpp::scenarios(options))
         .chain(python::scenarios(options))
+        .chain(network::scenarios(options))
         .collect()
 }
 
@@ -324,6 +328,7 @@ pub fn pair(options: &Options, program: &'static str, callers: usize) -> Subject
         rounds: options.rounds(),
         seconds: options.seconds(),
         runs: Runs::Alone,
+        network: Network::Loopback,
     }
 }
 

@@ -30,7 +30,7 @@ mod wait;
 pub use binary::{ServerBinary, server_version, supports_tls};
 pub use certificates::{Certificates, Flaw};
 pub use cluster::Cluster;
-pub use proxy::{Fault, Proxy};
+pub use proxy::{Fault, Link, Proxy};
 pub use resp::Reply;
 pub use server::{Builder, ClientCertificates, Server};
 pub use user::library_user;

@@ -1,5 +1,6 @@
 //! A TCP proxy in front of a server, with faults that are switched while connections are open.
 
+mod link;
 mod pump;
 
 use std::io;
@@ -9,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+pub use link::Link;
 
 use crate::server::{Server, random_port};
 use crate::user;
@@ -38,6 +41,8 @@ pub enum Fault {
         /// What the server answers.
         answer: Duration,
     },
+    /// Everything arrives as over a network with jitter and loss.
+    Link(Link),
     /// Each connection is cut after so many bytes of the server's answers, counted from now on.
     CutAfter(usize),
     /// The same, but only the first connection that gets there; from then on it is [`Fault::Pass`].

@@ -470,13 +470,16 @@ fn new_directory() -> PathBuf {
 
 /// A port that is probably free, below those that the system gives to outgoing connections.
 pub(crate) fn random_port() -> u16 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
     const FIRST: u16 = 16_000;
     const COUNT: u16 = 16_000;
+    FIRST + u16::try_from(random(u64::from(COUNT))).expect("it is smaller than the bound")
+}
+
+/// A random number below the bound.
+pub(crate) fn random(bound: u64) -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
     // Each RandomState has keys of its own, which makes it the standard library's source of random numbers.
-    let random = RandomState::new().build_hasher().finish();
-    FIRST
-        + u16::try_from(random % u64::from(COUNT)).expect("a remainder is smaller than its divisor")
+    RandomState::new().build_hasher().finish() % bound
 }
 
 /// The text with everything but letters, digits and `-._~` percent-encoded, as it may stand in a URL.

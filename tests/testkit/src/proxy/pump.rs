@@ -162,7 +162,10 @@ impl Writer {
     /// Adds what has come since, unless each parcel has a delay of its own: a server shall get at once what was held up
     /// together. Gives whether the sender has closed its side meanwhile.
     fn add_waiting(&self, parcel: &mut Parcel, parcels: &Receiver<Parcel>) -> bool {
-        if matches!(self.shared.state().fault, Fault::Delay { .. }) {
+        if matches!(
+            self.shared.state().fault,
+            Fault::Delay { .. } | Fault::Link(_)
+        ) {
             return false;
         }
         while let Ok(next) = parcels.try_recv() {
@@ -178,6 +181,7 @@ impl Writer {
     fn verdict(&mut self, parcel: &Parcel) -> Verdict {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
+        let mut delay = None;
         loop {
             if state.closing || self.connection.is_cut.load(Ordering::SeqCst) {
                 return Verdict::End;
@@ -199,6 +203,7 @@ impl Writer {
                             answer
                         },
                 ),
+                Fault::Link(link) => Some(parcel.sent + *delay.get_or_insert_with(|| link.delay())),
                 Fault::CutAfter(limit) | Fault::CutOnceAfter(limit) => {
                     return self.count(&mut state, parcel, limit);
                 }
