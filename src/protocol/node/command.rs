@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::resp::{self, Reply};
+use super::resp::{self, Digits, Reply};
 use super::secret::Secret;
 use super::target::Target;
 use super::text::{RunId, ServerText};
@@ -307,7 +307,7 @@ impl Question {
                     true => &scripts.extend_many,
                     false => &scripts.extend,
                 };
-                let mut digits = [0; 20];
+                let mut digits = Digits::new();
                 call.script(script, &[resp::decimal(ttl_ms, &mut digits)]);
             }
             Question::IsFree => call.exists(),
@@ -448,7 +448,7 @@ impl Call<'_> {
     }
 
     fn acquire(&mut self, scripts: &Scripts, ttl_ms: u64, ballot: u64) {
-        let (mut ttl, mut number) = ([0; 20], [0; 20]);
+        let (mut ttl, mut number) = (Digits::new(), Digits::new());
         let (ttl, ballot) = (
             resp::decimal(ttl_ms, &mut ttl),
             ballot_word(ballot, &mut number),
@@ -476,7 +476,7 @@ impl Call<'_> {
     fn release(&mut self, scripts: &Scripts, window_ms: u64) {
         let [lock, waiting, queue] = self.target.queue_keys();
         let grace = scripts.grace_ms.as_bytes();
-        let mut digits = [0; 20];
+        let mut digits = Digits::new();
         let window = resp::decimal(window_ms, &mut digits);
         let arguments: [&[&[u8]]; 3] = [&[self.token], &[grace], &[window]];
         let keys: [&[&[u8]]; 4] = [&lock, &waiting, &queue, &self.target.open_key()];
@@ -501,7 +501,7 @@ impl Call<'_> {
 
     fn step_back(&mut self, scripts: &Scripts, waiter: u64, arrival: u64) {
         let [lock, waiting, queue] = self.target.queue_keys();
-        let (mut number, mut came) = ([0; 20], [0; 20]);
+        let (mut number, mut came) = (Digits::new(), Digits::new());
         let waiter = [
             scripts.channel.as_bytes(),
             b"|",
@@ -518,7 +518,7 @@ impl Call<'_> {
 
     fn leave(&mut self, scripts: &Scripts, waiter: u64) {
         let [lock, waiting, queue] = self.target.queue_keys();
-        let mut number = [0; 20];
+        let mut number = Digits::new();
         let waiter = [
             scripts.channel.as_bytes(),
             b"|",
@@ -542,7 +542,7 @@ impl Call<'_> {
         let Some(cell) = self.target.cells().next() else {
             return;
         };
-        let mut digits = [[0; 20]; 5];
+        let mut digits = [Digits::new(); 5];
         let [ttl, number, cell_digits, name, came] = &mut digits;
         let waiter = [
             scripts.channel.as_bytes(),
@@ -609,7 +609,7 @@ fn begin_call(out: &mut Vec<u8>, verb: &[u8], script: &str, (keys, arguments): (
 }
 
 /// A ballot as the scripts want it, empty for none.
-fn ballot_word(ballot: u64, digits: &mut [u8; 20]) -> &[u8] {
+fn ballot_word(ballot: u64, digits: &mut Digits) -> &[u8] {
     match ballot {
         0 => b"",
         ballot => resp::decimal(ballot, digits),

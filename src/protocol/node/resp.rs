@@ -39,9 +39,14 @@ pub(crate) fn begin_command(out: &mut Vec<u8>, words: usize) {
     write_header(out, b'*', words as u64);
 }
 
+/// What a word has around it at most: its length, in up to 20 digits, and the ends of lines.
+const MOST_AROUND: usize = 25;
+
 /// Appends a word, given in parts, to `out`.
 pub(crate) fn write_word(out: &mut Vec<u8>, parts: &[&[u8]]) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
+    // Once for all that follows: most words are short, and there are many.
+    out.reserve(length + MOST_AROUND);
     write_header(out, b'$', length as u64);
     for part in parts {
         out.extend_from_slice(part);
@@ -51,8 +56,7 @@ pub(crate) fn write_word(out: &mut Vec<u8>, parts: &[&[u8]]) {
 
 /// Appends a number as a word to `out`.
 pub(crate) fn write_number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    write_word(out, &[decimal(number, &mut digits)]);
+    write_word(out, &[decimal(number, &mut Digits::new())]);
 }
 
 /// Appends a command to `out`.
@@ -64,23 +68,26 @@ pub(crate) fn write_command(out: &mut Vec<u8>, words: &[&[u8]]) {
 }
 
 fn write_header(out: &mut Vec<u8>, kind: u8, number: u64) {
-    let mut digits = [0; 20];
-    out.push(kind);
-    out.extend_from_slice(decimal(number, &mut digits));
-    out.extend_from_slice(b"\r\n");
-}
-
-/// A number in decimal digits.
-pub(crate) fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return &digits[start..];
+    match number {
+        0..10 => out.extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']),
+        10..100 => {
+            let (tens, ones) = ((number / 10) as u8, (number % 10) as u8);
+            out.extend_from_slice(&[kind, b'0' + tens, b'0' + ones, b'\r', b'\n']);
+        }
+        _ => {
+            out.push(kind);
+            out.extend_from_slice(decimal(number, &mut Digits::new()));
+            out.extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// Room for a number in decimal digits.
+pub(crate) type Digits = itoa::Buffer;
+
+/// A number in decimal digits.
+pub(crate) fn decimal(number: u64, digits: &mut Digits) -> &[u8] {
+    digits.format(number).as_bytes()
 }
 
 /// The first reply in `bytes` and its length, or `None` when it is not all there yet.
