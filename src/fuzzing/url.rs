@@ -10,7 +10,7 @@ use crate::protocol::node::config::Protocol;
 use crate::protocol::node::secret::PIECE;
 
 /// What a refusal may say: everything in these, and numbers.
-const REFUSED: [&str; 24] = [
+const REFUSED: [&str; 25] = [
     "",
     "x",
     "x://",
@@ -29,6 +29,7 @@ const REFUSED: [&str; 24] = [
     "redis://%ff:p@h",
     " ",
     "unix://",
+    "unix:///p q",
     "unix://h/p",
     "unix:///p?db=1&db=2",
     "unix:///p?pass=%ff",
