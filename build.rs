@@ -16,15 +16,18 @@ fn main() {
     }
 }
 
+/// `rustc-link-arg` reaches the tests' programs too, where these do nothing; of `rustc-cdylib-link-arg` cargo warns, since
+/// Cargo.toml names no cdylib.
 fn link_arguments() {
     match variable("CARGO_CFG_TARGET_OS").as_str() {
         "linux" | "android" | "freebsd" | "netbsd" | "openbsd" | "dragonfly" => {
             // `nodelete`: the I/O thread and the fork handlers must not lose their code to a dlclose.
             for argument in [format!("-Wl,-soname,{SONAME}"), "-Wl,-z,nodelete".into()] {
-                println!("cargo::rustc-cdylib-link-arg={argument}");
+                println!("cargo::rustc-link-arg={argument}");
             }
         }
         "macos" | "ios" => {
+            // Apple's linker may refuse it for programs.
             println!("cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libredlock.0.dylib");
         }
         _ => {}

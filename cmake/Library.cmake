@@ -1,11 +1,11 @@
 # Runs cargo for the library and describes what it made as the targets Redlock::shared, Redlock::static and Redlock::redlock.
 
 if(NOT UNIX OR APPLE)
-  message(FATAL_ERROR "This CMake build knows ELF systems (Linux, the BSDs) only; elsewhere use `cargo build --release`.")
+  message(FATAL_ERROR "This CMake build knows ELF systems (Linux, the BSDs) only; elsewhere use `cargo rustc --release --lib --crate-type cdylib`.")
 endif()
 
 find_program(REDLOCK_CARGO cargo HINTS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin" DOC "The cargo that builds libredlock")
-if(NOT REDLOCK_CARGO)
+if(NOT REDLOCK_CARGO AND NOT REDLOCK_PREBUILT_DIR)
   message(FATAL_ERROR "libredlock is written in Rust and cargo was not found; install Rust or set REDLOCK_CARGO.")
 endif()
 
@@ -22,7 +22,9 @@ function(redlock_check_cargo_version)
     message(FATAL_ERROR "libredlock needs Rust ${needed}; ${REDLOCK_CARGO} is of version '${found}'.")
   endif()
 endfunction()
-redlock_check_cargo_version()
+if(NOT REDLOCK_PREBUILT_DIR)
+  redlock_check_cargo_version()
+endif()
 
 # The folder in which cargo leaves its products; its dev profile builds into `debug`.
 if(REDLOCK_CARGO_PROFILE STREQUAL dev)
@@ -42,10 +44,18 @@ set(redlock_lib_dir "${PROJECT_BINARY_DIR}/lib")
 
 # Whether anything has to be built is for cargo to know, so it is asked each time; what did not change is not copied, and
 # nothing is linked again because of it.
+if(REDLOCK_PREBUILT_DIR)
+  set(redlock_cargo_output "${REDLOCK_PREBUILT_DIR}")
+  set(redlock_cargo_command "${CMAKE_COMMAND}" -E echo "The libraries of ${REDLOCK_PREBUILT_DIR} are taken as they are")
+else()
+  set(redlock_cargo_command
+      "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${REDLOCK_CARGO_TARGET_DIR}" #
+      "${REDLOCK_CARGO}" rustc --locked --package libredlock --lib --crate-type cdylib,staticlib
+      ${redlock_cargo_arguments})
+endif()
 add_custom_target(
   redlock_cargo ALL
-  COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${REDLOCK_CARGO_TARGET_DIR}" #
-          "${REDLOCK_CARGO}" build --package redlock --lib ${redlock_cargo_arguments}
+  COMMAND ${redlock_cargo_command}
   COMMAND "${CMAKE_COMMAND}" -E make_directory "${redlock_lib_dir}"
   COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${redlock_cargo_output}/libredlock.a" "${redlock_lib_dir}/libredlock.a"
   COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${redlock_cargo_output}/libredlock.so"
@@ -54,7 +64,7 @@ add_custom_target(
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "${redlock_soname}" "${redlock_lib_dir}/libredlock.so"
   BYPRODUCTS "${redlock_lib_dir}/libredlock.a" "${redlock_lib_dir}/${redlock_shared_file}"
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
-  COMMENT "cargo build --profile ${REDLOCK_CARGO_PROFILE}"
+  COMMENT "cargo rustc --profile ${REDLOCK_CARGO_PROFILE}"
   USES_TERMINAL VERBATIM)
 
 # What a program that links the static library needs besides: rustc says it. The C compiler's own libraries are left to
@@ -82,7 +92,11 @@ function(redlock_find_native_libs result)
   list(REMOVE_DUPLICATES libs)
   set(${result} "${libs}" PARENT_SCOPE)
 endfunction()
-redlock_find_native_libs(redlock_native_libs)
+if(REDLOCK_PREBUILT_DIR)
+  file(STRINGS "${REDLOCK_PREBUILT_DIR}/native-libs" redlock_native_libs)
+else()
+  redlock_find_native_libs(redlock_native_libs)
+endif()
 
 # For C, and for C++, whose redlock.hpp includes the parts that lie in a folder beside it.
 set(redlock_include_dirs "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/bindings/c")

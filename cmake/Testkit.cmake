@@ -4,7 +4,7 @@ set(TESTKIT "${REDLOCK_CARGO_TARGET_DIR}/debug/testkit")
 add_custom_target(
   testkit ALL
   COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${REDLOCK_CARGO_TARGET_DIR}" #
-          "${REDLOCK_CARGO}" build --package testkit --bin testkit
+          "${REDLOCK_CARGO}" build --locked --package testkit --bin testkit
   BYPRODUCTS "${TESTKIT}"
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
   COMMENT "cargo build --package testkit"

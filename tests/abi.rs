@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 const HEADER: &str = "include/redlock.h";
 
@@ -306,12 +307,39 @@ fn compile(compiler: &str, language: &str, standard: &str, source: &str) -> Outp
     process.wait_with_output().expect("it ends")
 }
 
-/// The shared library that cargo built together with this test.
-fn library() -> PathBuf {
-    let test = env::current_exe().expect("a process knows its program");
-    let library = test.with_file_name("libredlock.so");
-    assert!(library.exists(), "{} is missing", library.display());
-    library
+/// The shared library, of the same profile as this test.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        run(&mut build_command());
+        let test = env::current_exe().expect("a process knows its program");
+        let profile = test.ancestors().nth(2).expect("it lies in deps/");
+        profile.join("libredlock.so")
+    })
+}
+
+/// Cargo builds no shared library for tests, only a Rust one.
+fn build_command() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "rustc",
+        "--quiet",
+        "--locked",
+        "--lib",
+        "--crate-type",
+        "cdylib",
+    ]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    // What cargo tells this test of its package is nothing that the dependencies' builds should depend on.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
 }
 
 fn read(path: impl AsRef<Path>) -> String {

@@ -112,7 +112,14 @@ pub fn library(places: &Places) -> Result<PathBuf, String> {
 /// Builds the release library; returns its directory.
 fn build_library(places: &Places) -> Result<PathBuf, String> {
     run(Command::new("cargo")
-        .args(["build", "--release", "--lib"])
+        .args([
+            "rustc",
+            "--release",
+            "--locked",
+            "--lib",
+            "--crate-type",
+            "cdylib",
+        ])
         .current_dir(&places.root))?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);

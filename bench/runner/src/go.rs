@@ -14,7 +14,7 @@ pub fn build(places: &Places) -> Result<Program, String> {
     let binary = places.out.join("bin/go");
     builds::run(
         Command::new("go")
-            .args(["build", "-o"])
+            .args(["build", "-tags", "redlock_pkgconfig", "-o"])
             .arg(&binary)
             .arg(".")
             .env("PKG_CONFIG_PATH", describe(places, &library)?)
