@@ -35,5 +35,7 @@
 //
 // # Linking
 //
-// The package finds libredlock by pkg-config. With the build tag redlock_static it is linked into the program.
+// On Linux with glibc, on x86-64 and arm64, a module with the built library comes with the package and is linked into the
+// program. With the build tag redlock_pkgconfig the package links an installed shared libredlock, with redlock_static an
+// installed static one; pkg-config finds both.
 package redlock

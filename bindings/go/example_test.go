@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"redlock"
+	redlock "github.com/libredlock/libredlock/bindings/go"
 )
 
 // open makes a factory over the masters of the tests; a program gives its own addresses.

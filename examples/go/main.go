@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"redlock"
+	redlock "github.com/libredlock/libredlock/bindings/go"
 )
 
 func main() {

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"redlock"
+	redlock "github.com/libredlock/libredlock/bindings/go"
 )
 
 // options is the command line that all benchmark programs share.

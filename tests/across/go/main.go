@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"redlock"
+	redlock "github.com/libredlock/libredlock/bindings/go"
 )
 
 func main() {

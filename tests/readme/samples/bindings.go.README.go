@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"redlock"
+	redlock "github.com/libredlock/libredlock/bindings/go"
 )
 
 func main() {

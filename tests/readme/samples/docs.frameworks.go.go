@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"redlock"
+	redlock "github.com/libredlock/libredlock/bindings/go"
 )
 
 // @sample http

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"redlock"
+	redlock "github.com/libredlock/libredlock/bindings/go"
 )
 
 func main() {
