@@ -6,6 +6,17 @@ const path = require("node:path");
 
 const FILE = process.platform === "darwin" ? "libredlock.0.dylib" : "libredlock.so.0";
 
+/** The package with the library for this system that npm has installed beside this one; for both C libraries if both are there. */
+function packaged() {
+  return ["gnu", "musl"].flatMap((libc) => {
+    try {
+      return [require.resolve(`@libredlock/${process.platform}-${process.arch}-${libc}/${FILE}`)];
+    } catch {
+      return [];
+    }
+  });
+}
+
 /** Where the library may be, best first. */
 function candidates() {
   const named = process.env.REDLOCK_LIBRARY;
@@ -13,8 +24,9 @@ function candidates() {
     return [path.resolve(named)];
   }
   const bundled = path.join(__dirname, "..", "native", FILE);
+  const here = fs.existsSync(bundled) ? [bundled] : packaged();
   // The bare name is looked up by the system's loader: LD_LIBRARY_PATH, ld.so.conf.
-  return fs.existsSync(bundled) ? [bundled] : [FILE];
+  return here.length > 0 ? here : [FILE];
 }
 
 module.exports = { candidates };

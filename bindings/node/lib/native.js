@@ -70,8 +70,9 @@ function open() {
     }
   }
   throw new Error(
-    `libredlock could not be loaded (${complaints.join("; ")}). Install it (make install), name its file in the ` +
-      "environment variable REDLOCK_LIBRARY, or build it into this package (npm run prepare in bindings/node).",
+    `libredlock could not be loaded (${complaints.join("; ")}). npm installs it with this package, in ` +
+      `@libredlock/${process.platform}-${process.arch}-*, for Linux on x64 and arm64, unless optional dependencies are left out ` +
+      "(--omit=optional); elsewhere install libredlock, or name its file in the environment variable REDLOCK_LIBRARY.",
   );
 }
 

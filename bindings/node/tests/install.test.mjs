@@ -71,8 +71,8 @@ async function clone(t, cargo) {
   return { root, folder, programs };
 }
 
-function prepare({ root, folder, programs }, environment) {
-  return run(process.execPath, ["scripts/prepare.js"], {
+function library({ root, folder, programs }, environment) {
+  return run(process.execPath, ["scripts/library.js"], {
     cwd: folder,
     env: { HOME: root, PATH: `${programs}:/usr/bin:/bin`, ...environment },
   });
@@ -80,14 +80,14 @@ function prepare({ root, folder, programs }, environment) {
 
 test("a library that is installed is found before any dependency is, and nothing is built", async (t) => {
   const place = await clone(t, "echo cargo was called >&2; exit 1");
-  await prepare(place, { REDLOCK_LIBRARY: process.env.REDLOCK_LIBRARY });
-  await prepare(place, { LD_LIBRARY_PATH: path.dirname(process.env.REDLOCK_LIBRARY) });
+  await library(place, { REDLOCK_LIBRARY: process.env.REDLOCK_LIBRARY });
+  await library(place, { LD_LIBRARY_PATH: path.dirname(process.env.REDLOCK_LIBRARY) });
 });
 
 test("where none is installed, or one of another version, cargo builds it into the package", async (t) => {
   const place = await clone(t, 'mkdir -p target/release && cp "$BUILT" target/release/libredlock.so');
   const built = path.join(place.folder, "native", "libredlock.so.0");
-  await prepare(place, { BUILT: process.env.REDLOCK_LIBRARY });
+  await library(place, { BUILT: process.env.REDLOCK_LIBRARY });
   await run(process.execPath, [
     "-e",
     `process.exit(require("fs").statSync(${JSON.stringify(built)}).size > 0 ? 0 : 1)`,
@@ -95,11 +95,11 @@ test("where none is installed, or one of another version, cargo builds it into t
   await rm(built);
   const other = path.join(place.root, "libredlock.so.9.9.9");
   await copyFile(process.env.REDLOCK_LIBRARY, other);
-  await prepare(place, { BUILT: process.env.REDLOCK_LIBRARY, REDLOCK_LIBRARY: other });
+  await library(place, { BUILT: process.env.REDLOCK_LIBRARY, REDLOCK_LIBRARY: other });
   assert.ok((await readFile(built)).length > 0);
 });
 
 test("a failure of cargo says where to read on", async (t) => {
   const place = await clone(t, "exit 1");
-  await assert.rejects(prepare(place, {}), /libredlock is not installed, and cargo could not build it.*README/);
+  await assert.rejects(library(place, {}), /libredlock is not installed, and cargo could not build it.*README/);
 });

@@ -1,6 +1,6 @@
 "use strict";
-// Builds libredlock into this package (native/), where none that fits is installed: what `npm pack` and `npm install` run in a
-// clone. npm may do so before the dependencies are there, so this needs none of them.
+// Builds libredlock into this package (native/), where none that fits is installed: for those who pack it from a clone
+// (npm run library). The dependencies may be missing, so this needs none of them. Published packages have it from `make dist`.
 
 const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
@@ -26,7 +26,7 @@ function installedVersion() {
 
 function build() {
   const target = process.env.CARGO_TARGET_DIR ?? "target";
-  const built = spawnSync("cargo", ["build", "--release", "--lib"], { cwd: repository, stdio: "inherit" });
+  const built = spawnSync("cargo", ["rustc", "--release", "--locked", "--lib", "--crate-type", "cdylib"], { cwd: repository, stdio: "inherit" });
   if (built.status !== 0) {
     const why = built.error ? `: ${built.error.message}` : "";
     throw new Error(`libredlock is not installed, and cargo could not build it${why}; see Install in the README`);
@@ -42,10 +42,6 @@ function build() {
 
 const found = installedVersion();
 if (found === undefined || !fits(version, found)) {
-  if (fs.existsSync(path.join(repository, "Cargo.toml"))) {
-    console.error("libredlock: building the library with cargo");
-    build();
-  } else {
-    console.error("libredlock: the shared library is not installed; see the README");
-  }
+  console.error("libredlock: building the library with cargo");
+  build();
 }
