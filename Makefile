@@ -18,7 +18,7 @@ testkit = $(CARGO_TARGET_DIR)/debug/testkit
 
 .PHONY: help
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) BUILD=$(BUILD) may be set, e.g. make install PREFIX=/usr DESTDIR=/tmp/package'
 
@@ -48,6 +48,23 @@ test: ## Run all tests, installing what is missing
 check: ## Check formats, lints, documentation and the header, without running tests
 	scripts/check
 
+.PHONY: dist
+dist: ## Build the packages of all languages into dist/
+	scripts/install-tools dist
+	scripts/dist
+
+.PHONY: test-dist
+test-dist: ## Build the packages, install each into a clean place, and use it
+	@$(MAKE) dist
+	$(CARGO) build --locked --quiet --package testkit
+	tests/dist/run all
+	@$(MAKE) docs
+
+.PHONY: docs
+docs: ## Build the documentation site into dist/docs/
+	scripts/install-tools dist
+	scripts/docs
+
 .PHONY: bench
 bench: ## Measure this library and its peers side by side
 	scripts/install-tools demo
@@ -58,6 +75,10 @@ MINUTES ?= 10
 .PHONY: fuzz
 fuzz: ## Run every fuzzer for MINUTES=10 each
 	scripts/fuzz $(MINUTES)
+
+.PHONY: test-rust
+test-rust: ## Run the tests of the crate alone
+	$(CARGO) test --locked --package libredlock --no-fail-fast
 
 .PHONY: sanitize
 sanitize: ## Run ThreadSanitizer, memcheck and Miri
@@ -73,7 +94,9 @@ install: ## Install below DESTDIR/PREFIX
 
 .PHONY: header
 header: ## Write include/redlock.h anew from src/ffi
-	REDLOCK_UPDATE_HEADER=1 $(CARGO) check --features header
+	REDLOCK_UPDATE_HEADER=1 $(CARGO) check --locked --features header
+	cp include/redlock.h bindings/go/redlock.h
+	packaging/debian/symbols
 
 .PHONY: clean
 clean: ## Remove what was built
