@@ -66,8 +66,20 @@ mod header {
 
     /// The files of the C ABI, in the order that the header has.
     const FFI: [&str; 14] = [
-        "status", "version", "error", "options", "factory", "blocking", "lock", "event", "queue",
-        "submit", "holder", "thread", "log", "string",
+        "status",
+        "version",
+        "error",
+        "options",
+        "factory",
+        "blocking",
+        "lock",
+        "event",
+        "queue",
+        "submit",
+        "reentrant",
+        "thread",
+        "log",
+        "string",
     ];
 
     /// Writes the header if REDLOCK_UPDATE_HEADER is set, and otherwise checks that the committed one is up to date.

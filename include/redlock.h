@@ -165,17 +165,6 @@ typedef struct redlock_error redlock_error;
 typedef struct redlock_factory redlock_factory;
 
 /**
- * A holder of the lock on one resource that may acquire it again while it holds it: a re-entrant lock.
- *
- * Made by redlock_holder_new(), freed by redlock_holder_free(). It counts: the first acquire takes the lock, the last release gives
- * it back, and those between touch no node. Whoever uses the same holder is the same holder, also from another thread; make one for
- * each party that is to be kept apart. Any number of threads may use it at once. It does not need its factory's handle to live, but
- * takes no lock after redlock_factory_free(). After a fork it belongs to the parent alone: in the child every operation on it answers
- * `REDLOCK_ERR_FORKED`.
- */
-typedef struct redlock_holder redlock_holder;
-
-/**
  * One grant of the lock on a resource, or on several.
  *
  * Made by redlock_acquire() or redlock_acquire_many(), or given by an event of kind `REDLOCK_EVENT_ACQUIRE`; freed by
@@ -201,6 +190,17 @@ typedef struct redlock_options redlock_options;
  * once. After a fork it belongs to the parent alone: in the child every operation on it answers `REDLOCK_ERR_FORKED`.
  */
 typedef struct redlock_queue redlock_queue;
+
+/**
+ * A holder of the lock on one resource that may acquire it again while it holds it: a re-entrant lock.
+ *
+ * Made by redlock_reentrant_new(), freed by redlock_reentrant_free(). It counts: the first acquire takes the lock, the last release gives
+ * it back, and those between touch no node. Whoever uses the same holder is the same holder, also from another thread; make one for
+ * each party that is to be kept apart. Any number of threads may use it at once. It does not need its factory's handle to live, but
+ * takes no lock after redlock_factory_free(). After a fork it belongs to the parent alone: in the child every operation on it answers
+ * `REDLOCK_ERR_FORKED`.
+ */
+typedef struct redlock_reentrant redlock_reentrant;
 
 /**
  * The outcome of a function: `REDLOCK_OK` or one of the `REDLOCK_ERR_` constants.
@@ -591,7 +591,7 @@ redlock_status redlock_factory_check(struct redlock_factory *factory,
  * other clients that connect from now on.
  *
  * For a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on them.
- * A node that is not connected is taken for a restarted one by clients that connect from now on: vouch again when
+ * A node that is not connected is taken for a restarted one by clients that connect from now on: trust the nodes again when
  * redlock_factory_check() shows it. Nothing else needs this call: a node that restarted votes again by itself when every lock that
  * it may have forgotten has run out. Blocks until a new factory has contacted all nodes, at most the option
  * "connect_timeout_ms"; later for a moment only. Any thread.
@@ -601,8 +601,8 @@ redlock_status redlock_factory_check(struct redlock_factory *factory,
  * @return `REDLOCK_OK`; `REDLOCK_ERR_NO_QUORUM` when no node can be reached: redlock_factory_check() tells why;
  *         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
  */
-redlock_status redlock_factory_vouch(struct redlock_factory *factory,
-                                     struct redlock_error **err);
+redlock_status redlock_factory_trust_nodes(struct redlock_factory *factory,
+                                           struct redlock_error **err);
 
 /**
  * Gives the credentials by which all nodes of a factory are logged in to from now on, in place of those in their URLs and in the
@@ -1084,20 +1084,20 @@ redlock_status redlock_cancel(struct redlock_queue *queue,
  * @param factory the factory; not NULL
  * @param resource the name of what is locked, as for redlock_acquire(); not NULL. Copied.
  * @param ttl_ms the TTL in milliseconds with which the lock is taken, as for redlock_acquire()
- * @param out receives the holder, which the caller frees with redlock_holder_free(); NULL on failure; not NULL itself
+ * @param out receives the holder, which the caller frees with redlock_reentrant_free(); NULL on failure; not NULL itself
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
  * @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
  */
-redlock_status redlock_holder_new(struct redlock_factory *factory,
-                                  const char *resource,
-                                  uint64_t ttl_ms,
-                                  struct redlock_holder **out,
-                                  struct redlock_error **err);
+redlock_status redlock_reentrant_new(struct redlock_factory *factory,
+                                     const char *resource,
+                                     uint64_t ttl_ms,
+                                     struct redlock_reentrant **out,
+                                     struct redlock_error **err);
 
 /**
  * Acquires the lock through a holder, or counts one more when the holder has it already.
  *
- * Each success asks for one redlock_holder_release(). The first acquire blocks as redlock_acquire() does; an inner one does not
+ * Each success asks for one redlock_reentrant_release(). The first acquire blocks as redlock_acquire() does; an inner one does not
  * block and asks no node. While another thread is in a first acquire of the same holder, blocks until that has ended, at most for
  * `wait_ms`. Any thread.
  *
@@ -1109,9 +1109,9 @@ redlock_status redlock_holder_new(struct redlock_factory *factory,
  *         `REDLOCK_ERR_CLOSED` when the holder or its factory is freed meanwhile; `REDLOCK_ERR_FORKED`. On failure the count stays as
  *         it was.
  */
-redlock_status redlock_holder_acquire(struct redlock_holder *holder,
-                                      int64_t wait_ms,
-                                      struct redlock_error **err);
+redlock_status redlock_reentrant_acquire(struct redlock_reentrant *holder,
+                                         int64_t wait_ms,
+                                         struct redlock_error **err);
 
 /**
  * Takes back one acquire of a holder; the last one releases the lock.
@@ -1125,8 +1125,8 @@ redlock_status redlock_holder_acquire(struct redlock_holder *holder,
  *         lost before, and `REDLOCK_ERR_NO_QUORUM` when too few nodes answered to know; `REDLOCK_ERR_FORKED`;
  *         `REDLOCK_ERR_INVALID_ARGUMENT`
  */
-redlock_status redlock_holder_release(struct redlock_holder *holder,
-                                      struct redlock_error **err);
+redlock_status redlock_reentrant_release(struct redlock_reentrant *holder,
+                                         struct redlock_error **err);
 
 /**
  * Gives the number of acquires of a holder that have not been released yet.
@@ -1136,7 +1136,7 @@ redlock_status redlock_holder_release(struct redlock_holder *holder,
  * @param holder the holder
  * @return the number; 0 when it holds nothing, belongs to the parent process, or `holder` is NULL or freed
  */
-size_t redlock_holder_count(const struct redlock_holder *holder);
+size_t redlock_reentrant_count(const struct redlock_reentrant *holder);
 
 /**
  * Gives the time for which the lock of a holder is still proven to be held, as redlock_lock_validity_ms() does.
@@ -1146,7 +1146,7 @@ size_t redlock_holder_count(const struct redlock_holder *holder);
  * @param holder the holder
  * @return the milliseconds; 0 when nothing is held any more, or `holder` is NULL or freed
  */
-int64_t redlock_holder_validity_ms(const struct redlock_holder *holder);
+int64_t redlock_reentrant_validity_ms(const struct redlock_reentrant *holder);
 
 /**
  * Gives the fencing token of the lock that a holder has, as redlock_lock_fence() does: one for all acquires until the last release.
@@ -1156,7 +1156,7 @@ int64_t redlock_holder_validity_ms(const struct redlock_holder *holder);
  * @param holder the holder
  * @return the fence; 0 with the option "fencing" set to "off", when nothing is held, or when `holder` is NULL or freed
  */
-uint64_t redlock_holder_fence(const struct redlock_holder *holder);
+uint64_t redlock_reentrant_fence(const struct redlock_reentrant *holder);
 
 /**
  * Keeps the lock of a holder alive until the last release, as redlock_lock_keep_alive() does. To be called anew after each first
@@ -1165,16 +1165,16 @@ uint64_t redlock_holder_fence(const struct redlock_holder *holder);
  * Does not block; any thread.
  *
  * @param holder the holder; not NULL
- * @param queue the queue that the event `REDLOCK_EVENT_LOST` goes to; NULL for no event: redlock_holder_validity_ms() tells
+ * @param queue the queue that the event `REDLOCK_EVENT_LOST` goes to; NULL for no event: redlock_reentrant_validity_ms() tells
  * @param id a number for the event to carry; need not differ from those of operations
  * @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
  * @return `REDLOCK_OK`; `REDLOCK_ERR_RELEASED` when it holds nothing; `REDLOCK_ERR_EXPIRED` when its lock is lost;
  *         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
  */
-redlock_status redlock_holder_keep_alive(struct redlock_holder *holder,
-                                         struct redlock_queue *queue,
-                                         uint64_t id,
-                                         struct redlock_error **err);
+redlock_status redlock_reentrant_keep_alive(struct redlock_reentrant *holder,
+                                            struct redlock_queue *queue,
+                                            uint64_t id,
+                                            struct redlock_error **err);
 
 /**
  * Frees a holder. What it still holds is released, in the background.
@@ -1184,7 +1184,7 @@ redlock_status redlock_holder_keep_alive(struct redlock_holder *holder,
  *
  * @param holder the holder, or NULL
  */
-void redlock_holder_free(struct redlock_holder *holder);
+void redlock_reentrant_free(struct redlock_reentrant *holder);
 
 /**
  * Has every handle that the calling thread makes or receives from now on freed when the thread ends.

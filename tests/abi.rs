@@ -70,7 +70,7 @@ fn only_the_event_can_be_looked_into() {
         compile("gcc", "c", "c99", &source)
     };
     assert!(sizes("event").status.success());
-    for name in ["factory", "lock", "holder", "queue", "options", "error"] {
+    for name in ["factory", "lock", "reentrant", "queue", "options", "error"] {
         let output = sizes(name);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
@@ -88,7 +88,7 @@ fn every_opaque_type_has_a_maker_and_a_free() {
         ("options", "redlock_options_new"),
         ("queue", "redlock_queue_new"),
         ("lock", "redlock_acquire"),
-        ("holder", "redlock_holder_new"),
+        ("reentrant", "redlock_reentrant_new"),
         ("error", "redlock_error_code"),
     ] {
         assert!(functions.contains(maker), "{maker} is missing");

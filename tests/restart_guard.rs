@@ -62,7 +62,7 @@ fn seasoned_with(cluster: Cluster, max_ttl: (&str, &str)) -> Cluster {
     let operator = client_with(&cluster.urls(), "strict", max_ttl);
     all_connected(&operator);
     let before: Vec<_> = cluster.iter().map(scripts).collect();
-    assert_eq!(operator.vouch().unwrap(), cluster.len());
+    assert_eq!(operator.trust_nodes().unwrap(), cluster.len());
     eventually("the word to be left on every node", || {
         let left = |(server, before): (&Server, &u64)| scripts(server) > *before;
         cluster.iter().zip(&before).all(left)
@@ -160,7 +160,7 @@ fn a_node_that_comes_new_among_old_ones_is_not_taken_for_a_fresh_set() {
     let other = client(&urls, "auto");
     connected(&other, 1);
     connected(&other, 2);
-    assert_eq!(other.vouch().unwrap(), 2);
+    assert_eq!(other.trust_nodes().unwrap(), 2);
     let held = hold_on_two(&cluster, &client(&cluster.urls(), "off"));
     cluster[0].restart_empty();
     proxy.set(testkit::Fault::Pass);
@@ -234,7 +234,7 @@ fn strict_waits_for_an_operator_to_vouch_for_a_fresh_set() {
     assert_eq!(refused.status(), Status::NoQuorum);
     let admitted = |node: &redlock::NodeReport| node.status != Status::NotAdmitted;
     assert!(!refused.nodes().iter().any(admitted), "{refused:?}");
-    assert_eq!(factory.vouch().unwrap(), 3);
+    assert_eq!(factory.trust_nodes().unwrap(), 3);
     factory
         .acquire("r", TTL, Wait::No)
         .unwrap()
@@ -253,7 +253,10 @@ fn strict_waits_for_an_operator_to_vouch_for_a_fresh_set() {
 #[test]
 fn there_is_nobody_to_vouch_for_while_no_node_is_connected() {
     let factory = client(&["redis://127.0.0.1:1"], "strict");
-    assert_eq!(factory.vouch().unwrap_err().status(), Status::NoQuorum);
+    assert_eq!(
+        factory.trust_nodes().unwrap_err().status(),
+        Status::NoQuorum
+    );
 }
 
 /// A part of the nodes alone would leave the others out: newcomers would take them for restarted ones.
@@ -262,7 +265,7 @@ fn a_new_factory_contacts_all_nodes_before_it_vouches_for_them() {
     let cluster = Cluster::start(5);
     for _ in 0..10 {
         let factory = client(&cluster.urls(), "strict");
-        assert_eq!(factory.vouch().unwrap(), 5);
+        assert_eq!(factory.trust_nodes().unwrap(), 5);
     }
 }
 
@@ -276,7 +279,7 @@ fn vouching_ends_when_the_factory_is_closed() {
     ]);
     let factory = Factory::with_options(&cluster.urls(), &options).unwrap();
     let other = factory.clone();
-    let vouching = std::thread::spawn(move || other.vouch());
+    let vouching = std::thread::spawn(move || other.trust_nodes());
     connected(&factory, 0);
     connected(&factory, 1);
     factory.close();

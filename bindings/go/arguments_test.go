@@ -113,7 +113,7 @@ func TestNilAndEmptyObjectsGiveErrors(t *testing.T) {
 		refused(t, err, "New")
 		_, err = f.LockMany(background(), []string{"x", "y"})
 		refused(t, err, "New")
-		refused(t, f.Vouch(), "New")
+		refused(t, f.TrustNodes(), "New")
 		_, err = f.Check()
 		refused(t, err, "New")
 		if err := f.Close(); err != nil {

@@ -288,18 +288,18 @@ func (f *Factory) Check() (string, error) {
 	return report, nil
 }
 
-// Vouch gives the operator's word that the nodes have forgotten no lock: those that are connected vote at once. It is for
+// TrustNodes gives the operator's word that the nodes have forgotten no lock: those that are connected vote at once. It is for
 // a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on
 // them. A new factory contacts all nodes first. It fails with [ErrNoQuorum] when none can be reached; [Factory.Check] tells
 // why.
-func (f *Factory) Vouch() error {
+func (f *Factory) TrustNodes() error {
 	failed := f.ready(context.Background())
 	if failed == nil {
-		failed = vouch(f.handle)
+		failed = trustNodes(f.handle)
 		runtime.KeepAlive(f)
 	}
 	if failed != nil {
-		return f.explain(context.Background(), failed, false).of("vouch", "")
+		return f.explain(context.Background(), failed, false).of("trust nodes", "")
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func TestOptionsReachTheLibrary(t *testing.T) {
 		WithConnectTimeout(10*time.Second), WithTLSFiles("", "", ""), WithTLSServerName("localhost"),
 		WithTLSVerify("ca"), WithOption("retry_max_ms", "20"),
 		WithOption("restart_guard", "strict"))
-	if err := prefixed.Vouch(); err != nil {
+	if err := prefixed.TrustNodes(); err != nil {
 		t.Fatal(err)
 	}
 	takeEverywhere(t, prefixed, name, "prefix:"+name, WithTTL(5*time.Second))

@@ -100,12 +100,12 @@ func TestSetsThatOverlapDoNotWaitForEachOtherForEver(t *testing.T) {
 	within(t, "all sets' turns", done)
 }
 
-func TestVouch(t *testing.T) {
+func TestTrustNodes(t *testing.T) {
 	// The witness of this longest TTL means nothing to the other tests' factories. They would find it, and take a node that
 	// was not connected when it was left on the others for one that has restarted.
 	f, name := factory(t, WithOption("restart_guard", "strict"), WithMaxTTL(23*time.Hour)), resource(t)
 	eventually(t, "enough nodes are vouched for", func() bool {
-		err := f.Vouch()
+		err := f.TrustNodes()
 		if err != nil && !errors.Is(err, ErrNoQuorum) {
 			t.Fatal(err)
 		}

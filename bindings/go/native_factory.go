@@ -79,9 +79,9 @@ func checkFactory(factory factoryHandle) (string, *Error) {
 	return C.GoString(report), failure(status, handle)
 }
 
-func vouch(factory factoryHandle) *Error {
+func trustNodes(factory factoryHandle) *Error {
 	var handle errorHandle
-	return failure(C.redlock_factory_vouch(factory, &handle), handle)
+	return failure(C.redlock_factory_trust_nodes(factory, &handle), handle)
 }
 
 // optionTable is the library's own table of options.

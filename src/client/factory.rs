@@ -262,8 +262,8 @@ impl Factory {
     /// clients that connect from now on. For a fresh set of nodes under `restart_guard=strict`, after making sure that
     /// nobody can hold a lock on them. Waits until a new factory has contacted all nodes, at most the option
     /// `connect_timeout_ms`. Returns how many nodes it was given to; any others are taken for restarted ones by
-    /// clients that connect from now on, so vouch again when they are there.
-    pub fn vouch(&self) -> Result<usize> {
+    /// clients that connect from now on, so call it again when they are there.
+    pub fn trust_nodes(&self) -> Result<usize> {
         let set = self.open_set()?;
         let ticket = Ticket::for_caller(&set);
         runtime::get()?.send(Request::Vouch {

@@ -113,7 +113,7 @@ pub unsafe extern "C" fn redlock_factory_check(
 /// other clients that connect from now on.
 ///
 /// For a fresh set of nodes with the option "restart_guard" set to "strict", after making sure that nobody can hold a lock on them.
-/// A node that is not connected is taken for a restarted one by clients that connect from now on: vouch again when
+/// A node that is not connected is taken for a restarted one by clients that connect from now on: trust the nodes again when
 /// redlock_factory_check() shows it. Nothing else needs this call: a node that restarted votes again by itself when every lock that
 /// it may have forgotten has run out. Blocks until a new factory has contacted all nodes, at most the option
 /// "connect_timeout_ms"; later for a moment only. Any thread.
@@ -123,14 +123,14 @@ pub unsafe extern "C" fn redlock_factory_check(
 /// @return `REDLOCK_OK`; `REDLOCK_ERR_NO_QUORUM` when no node can be reached: redlock_factory_check() tells why;
 ///         `REDLOCK_ERR_CLOSED` when the factory is freed meanwhile; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn redlock_factory_vouch(
+pub unsafe extern "C" fn redlock_factory_trust_nodes(
     factory: *mut redlock_factory,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
-            find::<FactoryHandle>(factory, "factory")?.0.vouch()?;
+            find::<FactoryHandle>(factory, "factory")?.0.trust_nodes()?;
             Ok(())
         })
     }

@@ -21,11 +21,12 @@ mod blocking;
 mod error;
 mod event;
 mod factory;
-mod holder;
+
 mod lock;
 mod log;
 mod options;
 mod queue;
+mod reentrant;
 mod status;
 mod string;
 mod submit;

@@ -60,7 +60,7 @@ unsafe extern "C" {
     ) -> Code;
     fn redlock_factory_free(factory: Handle);
     fn redlock_factory_check(factory: Handle, report: *mut *mut c_char, err: *mut Handle) -> Code;
-    fn redlock_factory_vouch(factory: Handle, err: *mut Handle) -> Code;
+    fn redlock_factory_trust_nodes(factory: Handle, err: *mut Handle) -> Code;
     fn redlock_acquire(
         factory: Handle,
         resource: *const c_char,
@@ -141,20 +141,25 @@ unsafe extern "C" {
         err: *mut Handle,
     ) -> Code;
     fn redlock_cancel(queue: Handle, id: u64, err: *mut Handle) -> Code;
-    fn redlock_holder_new(
+    fn redlock_reentrant_new(
         factory: Handle,
         resource: *const c_char,
         ttl_ms: u64,
         out: *mut Handle,
         err: *mut Handle,
     ) -> Code;
-    fn redlock_holder_acquire(holder: Handle, wait_ms: i64, err: *mut Handle) -> Code;
-    fn redlock_holder_release(holder: Handle, err: *mut Handle) -> Code;
-    fn redlock_holder_count(holder: Handle) -> usize;
-    fn redlock_holder_validity_ms(holder: Handle) -> i64;
-    fn redlock_holder_fence(holder: Handle) -> u64;
-    fn redlock_holder_keep_alive(holder: Handle, queue: Handle, id: u64, err: *mut Handle) -> Code;
-    fn redlock_holder_free(holder: Handle);
+    fn redlock_reentrant_acquire(holder: Handle, wait_ms: i64, err: *mut Handle) -> Code;
+    fn redlock_reentrant_release(holder: Handle, err: *mut Handle) -> Code;
+    fn redlock_reentrant_count(holder: Handle) -> usize;
+    fn redlock_reentrant_validity_ms(holder: Handle) -> i64;
+    fn redlock_reentrant_fence(holder: Handle) -> u64;
+    fn redlock_reentrant_keep_alive(
+        holder: Handle,
+        queue: Handle,
+        id: u64,
+        err: *mut Handle,
+    ) -> Code;
+    fn redlock_reentrant_free(holder: Handle);
     fn redlock_free_at_thread_end();
     fn redlock_log_set(
         callback: LogCallback,
@@ -260,7 +265,7 @@ fn free(kind: Kind, handle: Handle) {
             Kind::Factory => redlock_factory_free(handle),
             Kind::Lock => redlock_lock_free(handle),
             Kind::Queue => redlock_queue_free(handle),
-            Kind::Holder => redlock_holder_free(handle),
+            Kind::Holder => redlock_reentrant_free(handle),
         }
     }
 }
@@ -399,7 +404,7 @@ unsafe fn create(
                     err,
                 )
             }
-            Some(Kind::Holder) => redlock_holder_new(
+            Some(Kind::Holder) => redlock_reentrant_new(
                 table.pick(Kind::Factory, input),
                 text(input, &RESOURCES),
                 input.one_of(&TTLS),
@@ -516,7 +521,7 @@ unsafe fn submit(table: &Table, number: u8, input: &mut Input<'_>, err: *mut Han
                 err,
             ),
             (_, 0) => redlock_lock_keep_alive(table.pick(Kind::Lock, input), queue, id, err),
-            (_, 1) => redlock_holder_keep_alive(table.pick(Kind::Holder, input), queue, id, err),
+            (_, 1) => redlock_reentrant_keep_alive(table.pick(Kind::Holder, input), queue, id, err),
             (_, _) => redlock_cancel(queue, id, err),
         }
     }
@@ -568,9 +573,9 @@ unsafe fn hold(table: &Table, number: u8, input: &mut Input<'_>, err: *mut Handl
     let holder = table.pick(Kind::Holder, input);
     match number & 16 {
         // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
-        0 => unsafe { redlock_holder_acquire(holder, input.one_of(&WAITS), err) },
+        0 => unsafe { redlock_reentrant_acquire(holder, input.one_of(&WAITS), err) },
         // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
-        _ => unsafe { redlock_holder_release(holder, err) },
+        _ => unsafe { redlock_reentrant_release(holder, err) },
     }
 }
 
@@ -594,9 +599,9 @@ unsafe fn look(table: &Table, input: &mut Input<'_>) -> Code {
         redlock_lock_resource_at(lock, i);
         redlock_lock_fence_at(lock, i);
         redlock_lock_token(lock);
-        redlock_holder_count(holder);
-        redlock_holder_validity_ms(holder);
-        redlock_holder_fence(holder);
+        redlock_reentrant_count(holder);
+        redlock_reentrant_validity_ms(holder);
+        redlock_reentrant_fence(holder);
         redlock_queue_fd(queue);
         redlock_error_code(error);
         redlock_error_message(error);
@@ -624,7 +629,7 @@ unsafe fn rare(table: &Table, input: &mut Input<'_>, err: *mut Handle) -> Code {
     // SAFETY: out pointers are NULL or places of ours; what the handles are must not matter.
     unsafe {
         match input.byte() % 8 {
-            0 => redlock_factory_vouch(factory, err),
+            0 => redlock_factory_trust_nodes(factory, err),
             1 => {
                 let callback: LogCallback = if input.one_in(2) { Some(listen) } else { None };
                 redlock_log_set(callback, i32::from(input.byte() % 6), null_mut(), err)
@@ -686,8 +691,8 @@ fn assert_stale(kind: Kind, handle: Handle) {
             Kind::Lock => assert!(redlock_lock_resource(handle).is_null()),
             Kind::Error => assert_eq!(redlock_error_node_count(handle), 0),
             Kind::Queue => assert_eq!(redlock_queue_fd(handle), -1),
-            Kind::Holder => assert_eq!(redlock_holder_count(handle), 0),
-            Kind::Factory => assert_ne!(redlock_factory_vouch(handle, null_mut()), 0),
+            Kind::Holder => assert_eq!(redlock_reentrant_count(handle), 0),
+            Kind::Factory => assert_ne!(redlock_factory_trust_nodes(handle, null_mut()), 0),
             Kind::Options => {
                 let (name, value) = (c"fair".as_ptr(), c"on".as_ptr());
                 assert_ne!(redlock_options_set(handle, name, value, null_mut()), 0);

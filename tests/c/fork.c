@@ -16,7 +16,7 @@ enum { BUSY_THREADS = 3, FORKS = 100, CHILD_PATIENCE_S = 60 };
 
 static redlock_factory *factory;
 static redlock_lock *lock;
-static redlock_holder *holder;
+static redlock_reentrant *holder;
 static redlock_queue *queue;
 static redlock_error *error;
 static atomic_bool stop;
@@ -50,13 +50,13 @@ static void inherited_lock(void) {
 }
 
 static void inherited_holder(void) {
-  FORKED(redlock_holder_acquire(holder, 0, &err));
-  FORKED(redlock_holder_release(holder, &err));
-  FORKED(redlock_holder_keep_alive(holder, NULL, 1, &err));
-  CHECK(redlock_holder_count(holder) == 0);
-  CHECK(redlock_holder_validity_ms(holder) == 0);
-  CHECK(redlock_holder_fence(holder) == 0);
-  redlock_holder_free(holder);
+  FORKED(redlock_reentrant_acquire(holder, 0, &err));
+  FORKED(redlock_reentrant_release(holder, &err));
+  FORKED(redlock_reentrant_keep_alive(holder, NULL, 1, &err));
+  CHECK(redlock_reentrant_count(holder) == 0);
+  CHECK(redlock_reentrant_validity_ms(holder) == 0);
+  CHECK(redlock_reentrant_fence(holder) == 0);
+  redlock_reentrant_free(holder);
 }
 
 static void inherited_queue(void) {
@@ -108,8 +108,8 @@ static void use_and_fork_again(void) {
 // What children do with their copies does not touch the parent's lock, queue and factory.
 static void parents_things_stay_the_parents(void) {
   lock = lock_now(factory, "inherited", 60000);
-  OK(redlock_holder_new(factory, "inherited by a holder", 60000, &holder, &err));
-  OK(redlock_holder_acquire(holder, 60000, &err));
+  OK(redlock_reentrant_new(factory, "inherited by a holder", 60000, &holder, &err));
+  OK(redlock_reentrant_acquire(holder, 60000, &err));
   queue = new_queue();
   CHECK(redlock_release(NULL, &error) == REDLOCK_ERR_INVALID_ARGUMENT);
   OK(redlock_submit_acquire(factory, "inherited", 60000, -1, queue, 77, &err));
@@ -118,9 +118,9 @@ static void parents_things_stay_the_parents(void) {
   OK(redlock_extend(lock, 60000, &err));
   CHECK(nodes_holding("inherited") > node_count() / 2);
   CHECK(contains(redlock_error_message(error), "lock is NULL"));
-  CHECK(redlock_holder_count(holder) == 1 && redlock_holder_validity_ms(holder) > 0);
-  OK(redlock_holder_release(holder, &err));
-  redlock_holder_free(holder);
+  CHECK(redlock_reentrant_count(holder) == 1 && redlock_reentrant_validity_ms(holder) > 0);
+  OK(redlock_reentrant_release(holder, &err));
+  redlock_reentrant_free(holder);
   OK(redlock_release(lock, &err));
   redlock_event event = next_event(queue);
   SUCCEEDED(event);

@@ -7,21 +7,21 @@
 
 #define INVALID(call, words) FAILS(call, REDLOCK_ERR_INVALID_ARGUMENT, words)
 
-static void freed_handles_in_later_functions(redlock_factory *factory, redlock_lock *lock, redlock_holder *holder,
+static void freed_handles_in_later_functions(redlock_factory *factory, redlock_lock *lock, redlock_reentrant *holder,
                                              redlock_queue *queue) {
   const char *const name = "r";
   redlock_lock *out = NULL;
   INVALID(redlock_acquire_many(factory, &name, 1, 1000, 0, &out, &err), "the factory handle was freed");
   INVALID(redlock_submit_acquire_many(factory, &name, 1, 1000, 0, queue, 1, &err), "the factory handle was freed");
-  INVALID(redlock_factory_vouch(factory, &err), "the factory handle was freed");
+  INVALID(redlock_factory_trust_nodes(factory, &err), "the factory handle was freed");
   INVALID(redlock_lock_keep_alive(lock, NULL, 1, &err), "the lock handle was freed");
   CHECK(redlock_lock_fence(lock) == 0 && redlock_lock_fence_at(lock, 0) == 0);
   CHECK(redlock_lock_resource_count(lock) == 0 && redlock_lock_resource_at(lock, 0) == NULL);
-  INVALID(redlock_holder_acquire(holder, 0, &err), "the holder handle was freed");
-  INVALID(redlock_holder_release(holder, &err), "the holder handle was freed");
-  INVALID(redlock_holder_keep_alive(holder, NULL, 1, &err), "the holder handle was freed");
-  CHECK(redlock_holder_count(holder) == 0 && redlock_holder_fence(holder) == 0);
-  CHECK(redlock_holder_validity_ms(holder) == 0);
+  INVALID(redlock_reentrant_acquire(holder, 0, &err), "the holder handle was freed");
+  INVALID(redlock_reentrant_release(holder, &err), "the holder handle was freed");
+  INVALID(redlock_reentrant_keep_alive(holder, NULL, 1, &err), "the holder handle was freed");
+  CHECK(redlock_reentrant_count(holder) == 0 && redlock_reentrant_fence(holder) == 0);
+  CHECK(redlock_reentrant_validity_ms(holder) == 0);
 }
 
 static void freed_handles_are_recognised(void) {
@@ -29,17 +29,17 @@ static void freed_handles_are_recognised(void) {
   redlock_lock *lock = lock_now(factory, "freed", 60000);
   redlock_queue *queue = new_queue();
   redlock_options *options = NULL;
-  redlock_holder *holder = NULL;
+  redlock_reentrant *holder = NULL;
   redlock_lock *out = NULL;
   redlock_event event;
   size_t count = 0;
   OK(redlock_options_new(&options, &err));
-  OK(redlock_holder_new(factory, "freed by its holder", 60000, &holder, &err));
-  OK(redlock_holder_acquire(holder, 60000, &err));
+  OK(redlock_reentrant_new(factory, "freed by its holder", 60000, &holder, &err));
+  OK(redlock_reentrant_acquire(holder, 60000, &err));
   // Twice each: the second free is none.
   for (int i = 0; i < 2; i++) {
     redlock_lock_free(lock);
-    redlock_holder_free(holder);
+    redlock_reentrant_free(holder);
     redlock_queue_free(queue);
     redlock_options_free(options);
     redlock_factory_free(factory);
@@ -97,13 +97,13 @@ static void garbage_is_recognised(void) {
     INVALID(redlock_acquire(handle, "r", 1000, 0, &out, &err), "no factory handle");
     INVALID(redlock_release(handle, &err), "no lock handle");
     INVALID(redlock_cancel(handle, 1, &err), "no queue handle");
-    INVALID(redlock_holder_acquire(handle, 0, &err), "no holder handle");
+    INVALID(redlock_reentrant_acquire(handle, 0, &err), "no holder handle");
     CHECK(redlock_error_code(handle) == REDLOCK_ERR_INVALID_ARGUMENT);
     redlock_error_free(handle);
     redlock_options_free(handle);
     redlock_factory_free(handle);
     redlock_lock_free(handle);
-    redlock_holder_free(handle);
+    redlock_reentrant_free(handle);
     redlock_queue_free(handle);
     redlock_string_free(handle);
   }

@@ -6,96 +6,97 @@
 
 static redlock_factory *factory;
 
-static redlock_holder *new_holder(const char *resource, uint64_t ttl_ms) {
-  redlock_holder *holder = NULL;
-  OK(redlock_holder_new(factory, resource, ttl_ms, &holder, &err));
-  CHECK(holder != NULL && redlock_holder_count(holder) == 0);
+static redlock_reentrant *new_holder(const char *resource, uint64_t ttl_ms) {
+  redlock_reentrant *holder = NULL;
+  OK(redlock_reentrant_new(factory, resource, ttl_ms, &holder, &err));
+  CHECK(holder != NULL && redlock_reentrant_count(holder) == 0);
   return holder;
 }
 
 static void it_counts(void) {
-  redlock_holder *holder = new_holder("counts", 60000);
-  FAILS(redlock_holder_release(holder, &err), REDLOCK_ERR_RELEASED, "counts");
-  FAILS(redlock_holder_keep_alive(holder, NULL, 0, &err), REDLOCK_ERR_RELEASED, "counts");
-  CHECK(redlock_holder_validity_ms(holder) == 0 && redlock_holder_fence(holder) == 0);
-  OK(redlock_holder_acquire(holder, 60000, &err));
-  uint64_t fence = redlock_holder_fence(holder);
-  CHECK(redlock_holder_validity_ms(holder) > 30000 && fence > 0);
+  redlock_reentrant *holder = new_holder("counts", 60000);
+  FAILS(redlock_reentrant_release(holder, &err), REDLOCK_ERR_RELEASED, "counts");
+  FAILS(redlock_reentrant_keep_alive(holder, NULL, 0, &err), REDLOCK_ERR_RELEASED, "counts");
+  CHECK(redlock_reentrant_validity_ms(holder) == 0 && redlock_reentrant_fence(holder) == 0);
+  OK(redlock_reentrant_acquire(holder, 60000, &err));
+  uint64_t fence = redlock_reentrant_fence(holder);
+  CHECK(redlock_reentrant_validity_ms(holder) > 30000 && fence > 0);
   stop_majority();
-  OK(redlock_holder_acquire(holder, 0, &err));
-  CHECK(redlock_holder_count(holder) == 2 && redlock_holder_fence(holder) == fence);
-  OK(redlock_holder_release(holder, &err));
+  OK(redlock_reentrant_acquire(holder, 0, &err));
+  CHECK(redlock_reentrant_count(holder) == 2 && redlock_reentrant_fence(holder) == fence);
+  OK(redlock_reentrant_release(holder, &err));
   continue_majority();
-  OK(redlock_holder_release(holder, &err));
-  CHECK(redlock_holder_count(holder) == 0 && redlock_holder_fence(holder) == 0);
+  OK(redlock_reentrant_release(holder, &err));
+  CHECK(redlock_reentrant_count(holder) == 0 && redlock_reentrant_fence(holder) == 0);
   WAIT_UNTIL(nodes_holding("counts") == 0);
-  redlock_holder_free(holder);
+  redlock_reentrant_free(holder);
 }
 
 static void holders_exclude_each_other(void) {
-  redlock_holder *one = new_holder("excluded", 60000);
-  redlock_holder *other = new_holder("excluded", 60000);
-  OK(redlock_holder_acquire(one, 60000, &err));
-  FAILS(redlock_holder_acquire(other, 0, &err), REDLOCK_ERR_CONTENDED, "excluded");
-  CHECK(redlock_holder_count(other) == 0);
+  redlock_reentrant *one = new_holder("excluded", 60000);
+  redlock_reentrant *other = new_holder("excluded", 60000);
+  OK(redlock_reentrant_acquire(one, 60000, &err));
+  FAILS(redlock_reentrant_acquire(other, 0, &err), REDLOCK_ERR_CONTENDED, "excluded");
+  CHECK(redlock_reentrant_count(other) == 0);
   // Freed, it gives back, however often it was acquired.
-  OK(redlock_holder_acquire(one, 0, &err));
-  redlock_holder_free(one);
-  OK(redlock_holder_acquire(other, 60000, &err));
-  redlock_holder_free(other);
+  OK(redlock_reentrant_acquire(one, 0, &err));
+  redlock_reentrant_free(one);
+  OK(redlock_reentrant_acquire(other, 60000, &err));
+  redlock_reentrant_free(other);
 }
 
 static void a_loss_shows(void) {
-  redlock_holder *holder = new_holder("lost", 1000);
-  OK(redlock_holder_acquire(holder, 60000, &err));
-  uint64_t fence = redlock_holder_fence(holder);
+  redlock_reentrant *holder = new_holder("lost", 1000);
+  OK(redlock_reentrant_acquire(holder, 60000, &err));
+  uint64_t fence = redlock_reentrant_fence(holder);
   WAIT_UNTIL(nodes_holding("lost") == 0);
-  CHECK(redlock_holder_validity_ms(holder) == 0);
-  FAILS(redlock_holder_acquire(holder, -1, &err), REDLOCK_ERR_EXPIRED, "lost");
-  FAILS(redlock_holder_keep_alive(holder, NULL, 0, &err), REDLOCK_ERR_EXPIRED, "lost");
-  CHECK(redlock_holder_count(holder) == 1);
-  FAILS(redlock_holder_release(holder, &err), REDLOCK_ERR_EXPIRED, "lost");
-  OK(redlock_holder_acquire(holder, 60000, &err));
-  CHECK(redlock_holder_fence(holder) > fence);
-  redlock_holder_free(holder);
+  CHECK(redlock_reentrant_validity_ms(holder) == 0);
+  FAILS(redlock_reentrant_acquire(holder, -1, &err), REDLOCK_ERR_EXPIRED, "lost");
+  FAILS(redlock_reentrant_keep_alive(holder, NULL, 0, &err), REDLOCK_ERR_EXPIRED, "lost");
+  CHECK(redlock_reentrant_count(holder) == 1);
+  FAILS(redlock_reentrant_release(holder, &err), REDLOCK_ERR_EXPIRED, "lost");
+  OK(redlock_reentrant_acquire(holder, 60000, &err));
+  CHECK(redlock_reentrant_fence(holder) > fence);
+  redlock_reentrant_free(holder);
 }
 
 static void it_is_kept_alive(void) {
-  redlock_holder *holder = new_holder("kept", 3000);
+  redlock_reentrant *holder = new_holder("kept", 3000);
   redlock_queue *queue = new_queue();
-  OK(redlock_holder_acquire(holder, 60000, &err));
-  OK(redlock_holder_keep_alive(holder, queue, 4, &err));
+  OK(redlock_reentrant_acquire(holder, 60000, &err));
+  OK(redlock_reentrant_keep_alive(holder, queue, 4, &err));
   lose_on_nodes("kept");
   redlock_event event = next_event(queue);
   CHECK(event.id == 4 && event.kind == REDLOCK_EVENT_LOST && event.status == REDLOCK_ERR_EXPIRED);
   redlock_error_free(event.error);
-  FAILS(redlock_holder_acquire(holder, 0, &err), REDLOCK_ERR_EXPIRED, "kept");
+  FAILS(redlock_reentrant_acquire(holder, 0, &err), REDLOCK_ERR_EXPIRED, "kept");
   redlock_queue_free(queue);
-  FAILS(redlock_holder_keep_alive(holder, queue, 4, &err), REDLOCK_ERR_INVALID_ARGUMENT, "the queue handle was freed");
-  redlock_holder_free(holder);
+  FAILS(redlock_reentrant_keep_alive(holder, queue, 4, &err), REDLOCK_ERR_INVALID_ARGUMENT,
+        "the queue handle was freed");
+  redlock_reentrant_free(holder);
 }
 
 static void what_can_not_be_held(void) {
-  redlock_holder *holder = NULL;
-  FAILS(redlock_holder_new(factory, "", 1000, &holder, &err), REDLOCK_ERR_INVALID_ARGUMENT, "empty");
-  FAILS(redlock_holder_new(factory, "t", 0, &holder, &err), REDLOCK_ERR_INVALID_ARGUMENT, "TTL");
-  FAILS(redlock_holder_new(factory, "t", 2592000001, &holder, &err), REDLOCK_ERR_INVALID_ARGUMENT, "30 days");
+  redlock_reentrant *holder = NULL;
+  FAILS(redlock_reentrant_new(factory, "", 1000, &holder, &err), REDLOCK_ERR_INVALID_ARGUMENT, "empty");
+  FAILS(redlock_reentrant_new(factory, "t", 0, &holder, &err), REDLOCK_ERR_INVALID_ARGUMENT, "TTL");
+  FAILS(redlock_reentrant_new(factory, "t", 2592000001, &holder, &err), REDLOCK_ERR_INVALID_ARGUMENT, "30 days");
   CHECK(holder == NULL);
   holder = new_holder("t", 1000);
-  FAILS(redlock_holder_acquire(holder, -2, &err), REDLOCK_ERR_INVALID_ARGUMENT, "wait_ms is -2");
-  redlock_holder_free(holder);
+  FAILS(redlock_reentrant_acquire(holder, -2, &err), REDLOCK_ERR_INVALID_ARGUMENT, "wait_ms is -2");
+  redlock_reentrant_free(holder);
 }
 
 static void *acquire_for_ever(void *holder) {
   about_to_sleep();
-  FAILS(redlock_holder_acquire(holder, -1, &err), REDLOCK_ERR_CLOSED, "freed while it waits");
+  FAILS(redlock_reentrant_acquire(holder, -1, &err), REDLOCK_ERR_CLOSED, "freed while it waits");
   return NULL;
 }
 
 // Whether another thread is in the holder's first acquire, which one without patience is told.
-static bool another_thread_acquires(redlock_holder *holder) {
+static bool another_thread_acquires(redlock_reentrant *holder) {
   redlock_error *error = NULL;
-  CHECK(redlock_holder_acquire(holder, 0, &error) == REDLOCK_ERR_CONTENDED);
+  CHECK(redlock_reentrant_acquire(holder, 0, &error) == REDLOCK_ERR_CONTENDED);
   bool acquires = contains(redlock_error_message(error), "another thread");
   redlock_error_free(error);
   return acquires;
@@ -103,12 +104,12 @@ static bool another_thread_acquires(redlock_holder *holder) {
 
 static void freed_while_threads_wait(void) {
   redlock_lock *lock = lock_now(factory, "freed while it waits", 60000);
-  redlock_holder *holder = new_holder("freed while it waits", 60000);
+  redlock_reentrant *holder = new_holder("freed while it waits", 60000);
   pthread_t threads[2];
   for (int i = 0; i < 2; i++) CHECK(pthread_create(&threads[i], NULL, acquire_for_ever, holder) == 0);
   wait_for_sleepers(2);
   WAIT_UNTIL(another_thread_acquires(holder));
-  redlock_holder_free(holder);
+  redlock_reentrant_free(holder);
   for (int i = 0; i < 2; i++) CHECK(pthread_join(threads[i], NULL) == 0);
   redlock_lock_free(lock);
 }
@@ -117,14 +118,14 @@ static void freed_while_threads_wait(void) {
 static void it_outlives_its_factory(void) {
   redlock_factory *old = factory;
   factory = new_factory();
-  redlock_holder *holder = new_holder("outlives", 60000);
-  OK(redlock_holder_acquire(holder, 60000, &err));
+  redlock_reentrant *holder = new_holder("outlives", 60000);
+  OK(redlock_reentrant_acquire(holder, 60000, &err));
   redlock_factory_free(factory);
-  OK(redlock_holder_acquire(holder, 0, &err));
-  OK(redlock_holder_release(holder, &err));
-  OK(redlock_holder_release(holder, &err));
-  FAILS(redlock_holder_acquire(holder, 0, &err), REDLOCK_ERR_CLOSED, "closed");
-  redlock_holder_free(holder);
+  OK(redlock_reentrant_acquire(holder, 0, &err));
+  OK(redlock_reentrant_release(holder, &err));
+  OK(redlock_reentrant_release(holder, &err));
+  FAILS(redlock_reentrant_acquire(holder, 0, &err), REDLOCK_ERR_CLOSED, "closed");
+  redlock_reentrant_free(holder);
   factory = old;
 }
 

@@ -26,9 +26,9 @@ static void nothing_to_ask(void) {
   CHECK(redlock_lock_resource_count(NULL) == 0);
   CHECK(redlock_lock_resource_at(NULL, 0) == NULL);
   CHECK(redlock_lock_fence_at(NULL, 0) == 0);
-  CHECK(redlock_holder_count(NULL) == 0);
-  CHECK(redlock_holder_validity_ms(NULL) == 0);
-  CHECK(redlock_holder_fence(NULL) == 0);
+  CHECK(redlock_reentrant_count(NULL) == 0);
+  CHECK(redlock_reentrant_validity_ms(NULL) == 0);
+  CHECK(redlock_reentrant_fence(NULL) == 0);
   CHECK(redlock_queue_fd(NULL) == -1);
 }
 
@@ -38,7 +38,7 @@ static void nothing_to_free(void) {
   redlock_factory_free(NULL);
   redlock_lock_free(NULL);
   redlock_lock_detach(NULL);
-  redlock_holder_free(NULL);
+  redlock_reentrant_free(NULL);
   redlock_queue_free(NULL);
   redlock_string_free(NULL);
 }
@@ -61,7 +61,7 @@ static void options_and_factory(void) {
   INVALID(redlock_factory_check(NULL, &report, &err), "factory is NULL");
   INVALID(redlock_factory_check(factory, NULL, &err), "report is NULL");
   CHECK(report == NULL);
-  INVALID(redlock_factory_vouch(NULL, &err), "factory is NULL");
+  INVALID(redlock_factory_trust_nodes(NULL, &err), "factory is NULL");
   INVALID(redlock_factory_set_credentials(NULL, NULL, NULL, &err), "factory is NULL");
   INVALID(redlock_factory_ask_for_credentials(NULL, queue, 1, &err), "factory is NULL");
   INVALID(redlock_factory_refuse_credentials(NULL, "reason", &err), "factory is NULL");
@@ -96,14 +96,14 @@ static void several_resources(void) {
 }
 
 static void holders(void) {
-  redlock_holder *holder = NULL;
-  INVALID(redlock_holder_new(NULL, "r", 1000, &holder, &err), "factory is NULL");
-  INVALID(redlock_holder_new(factory, NULL, 1000, &holder, &err), "resource is NULL");
-  INVALID(redlock_holder_new(factory, "r", 1000, NULL, &err), "out is NULL");
+  redlock_reentrant *holder = NULL;
+  INVALID(redlock_reentrant_new(NULL, "r", 1000, &holder, &err), "factory is NULL");
+  INVALID(redlock_reentrant_new(factory, NULL, 1000, &holder, &err), "resource is NULL");
+  INVALID(redlock_reentrant_new(factory, "r", 1000, NULL, &err), "out is NULL");
   CHECK(holder == NULL);
-  INVALID(redlock_holder_acquire(NULL, 0, &err), "holder is NULL");
-  INVALID(redlock_holder_release(NULL, &err), "holder is NULL");
-  INVALID(redlock_holder_keep_alive(NULL, queue, 1, &err), "holder is NULL");
+  INVALID(redlock_reentrant_acquire(NULL, 0, &err), "holder is NULL");
+  INVALID(redlock_reentrant_release(NULL, &err), "holder is NULL");
+  INVALID(redlock_reentrant_keep_alive(NULL, queue, 1, &err), "holder is NULL");
 }
 
 static void asynchronous_calls(void) {

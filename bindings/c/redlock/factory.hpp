@@ -228,11 +228,11 @@ public:
   /// Gives the operator's word that the nodes have forgotten no lock, so that those which are connected vote at once:
   /// for a fresh set of nodes with the option restart_guard=strict. A new factory contacts all nodes first. Throws
   /// status::no_quorum when none can be reached.
-  void vouch() { try_vouch().value(); }
-  /// vouch(), with a result.
-  result<void> try_vouch() {
+  void trust_nodes() { try_trust_nodes().value(); }
+  /// trust_nodes(), with a result.
+  result<void> try_trust_nodes() {
     if (std::optional<error> refused = refusal()) return *refused;
-    return detail::attempt([&](redlock_error **err) { return ::redlock_factory_vouch(c_handle(), err); });
+    return detail::attempt([&](redlock_error **err) { return ::redlock_factory_trust_nodes(c_handle(), err); });
   }
 
   // --- Credentials that change ---

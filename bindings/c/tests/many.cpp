@@ -66,20 +66,20 @@ void fences_rise() {
   CHECK(redlock::lock().fence() == 0 && redlock::lock().fences().empty() && redlock::lock().resources().empty());
 }
 
-void an_operator_vouches() {
+void an_operator_trusts_the_nodes() {
   // The servers have just been started, and strictly nobody can know that this is not after a crash.
   // The witness of this longest TTL means nothing to the other tests' factories.
   redlock::factory factory(urls(),
                            {{"restart_guard", "strict"}, {"node_timeout_ms", "20000"}, {"max_ttl_ms", "86000000"}});
   REFUSED(factory.try_acquire("a", long_ttl), status::no_quorum, "");
-  WAIT_UNTIL(factory.try_vouch().has_value() && factory.try_acquire("a", long_ttl).has_value());
+  WAIT_UNTIL(factory.try_trust_nodes().has_value() && factory.try_acquire("a", long_ttl).has_value());
   factory.close();
-  THROWS(factory.vouch(), status::closed, "closed");
+  THROWS(factory.trust_nodes(), status::closed, "closed");
 }
 
 } // namespace
 
 int main() {
-  return test::run({TEST(an_operator_vouches), TEST(are_taken_together_or_not_at_all), TEST(are_checked),
+  return test::run({TEST(an_operator_trusts_the_nodes), TEST(are_taken_together_or_not_at_all), TEST(are_checked),
                     TEST(in_opposite_orders_do_not_wait_for_each_other), TEST(fences_rise)});
 }

@@ -114,10 +114,10 @@ class Factory {
     return takeString(report[0]).trimEnd().split("\n");
   }
 
-  async vouch() {
+  async trustNodes() {
     this.#mustBeOpen();
     const failure = new BigUint64Array(1);
-    if ((await elsewhere(native.factory_vouch, this.#set.handle, failure)) !== 0) {
+    if ((await elsewhere(native.factory_trust_nodes, this.#set.handle, failure)) !== 0) {
       throw toError(takeFailure(failure[0]));
     }
   }

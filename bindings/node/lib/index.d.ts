@@ -142,7 +142,7 @@ export class Factory {
    * nodes with `restartGuard: "strict"`. A new factory contacts all nodes first. Rejects with a {@link NoQuorumError}
    * when none can be reached.
    */
-  vouch(): Promise<void>;
+  trustNodes(): Promise<void>;
 
   /**
    * Sets the credentials by which all nodes are logged in to from now on, in place of those in their URLs and of `passwordFile`:

@@ -32,7 +32,7 @@ const FUNCTIONS = /** @type {const} */ ({
   factory_new: [STATUS, [TEXTS, "size_t", POINTER, POINTER, POINTER]],
   factory_free: ["void", [POINTER]],
   factory_check: [STATUS, [POINTER, POINTER, POINTER]],
-  factory_vouch: [STATUS, [POINTER, POINTER]],
+  factory_trust_nodes: [STATUS, [POINTER, POINTER]],
   factory_set_credentials: [STATUS, [POINTER, TEXT, TEXT, POINTER]],
   factory_ask_for_credentials: [STATUS, [POINTER, POINTER, "uint64_t", POINTER]],
   factory_refuse_credentials: [STATUS, [POINTER, TEXT, POINTER]],

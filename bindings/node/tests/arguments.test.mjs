@@ -69,7 +69,7 @@ test("a TTL is a number, at most max_ttl_ms where the guard is strict, and 30 da
   await long.release();
   isBadInput(await failureOf(lenient.acquire(newResource(), { ttl: 30 * days + 1 })), TypeError, /30 days/);
   const factory = newFactory(t, { maxTtlMs: 5000, restartGuard: "strict" });
-  await factory.vouch();
+  await factory.trustNodes();
   for (const ttl of ["100", 100n, null, {}]) {
     isBadInput(await failureOf(factory.acquire(newResource(), { ttl })), TypeError, /ttl must be a number/);
   }

@@ -228,7 +228,7 @@ CLOSED: list[Callable[[RedLockFactory], object]] = [
     lambda factory: factory.acquire(["any", "other"], ttl=1_000, timeout=1),
     lambda factory: factory.is_locked("any"),
     lambda factory: factory.check(),
-    lambda factory: factory.vouch(),
+    lambda factory: factory.trust_nodes(),
     lambda factory: factory.create_lock("any").acquire(),
     lambda factory: factory.create_lock("any").acquire(timeout=1),
     lambda factory: factory.create_lock("any").locked(),
@@ -252,19 +252,19 @@ def test_check_has_a_line_for_each_node(factory: RedLockFactory, nodes: Nodes, n
     assert all(url in line for url, line in zip(nodes.urls, lines))
 
 
-def test_vouch(name: str) -> None:
+def test_trust_nodes(name: str) -> None:
     options: redlock.Options = {"restart_guard": "strict", "node_timeout_ms": 30_000}
     with Server() as server, RedLockFactory([server.wait().url], options=options) as factory:
         with pytest.raises(NoQuorumError) as failure:
             factory.acquire(name, ttl=10_000, timeout=0)
         assert failure.value.nodes[0].name == "REDLOCK_ERR_NOT_ADMITTED"
-        wait_until(lambda: _vouched(factory), "the node is connected")
+        wait_until(lambda: _trusted(factory), "the node is connected")
         factory.acquire(name, ttl=10_000, timeout=30).release()
 
 
-def _vouched(factory: RedLockFactory) -> bool:
+def _trusted(factory: RedLockFactory) -> bool:
     try:
-        factory.vouch()
+        factory.trust_nodes()
     except NoQuorumError:
         return False
     return True

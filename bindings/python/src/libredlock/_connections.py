@@ -146,14 +146,14 @@ class Connections:
         for name in names:
             if ttl not in self._granted or len(name) not in _COMMON_LENGTHS or b"libredlock:" in name:
                 holder = c_void_p()
-                self.call(library.holder_new, name, ttl, byref(holder))
-                library.holder_free(holder)
+                self.call(library.reentrant_new, name, ttl, byref(holder))
+                library.reentrant_free(holder)
         if len(self._granted) < _MOST_TTLS:
             self._granted.add(ttl)
 
-    def vouch(self) -> None:
+    def trust_nodes(self) -> None:
         """Give the operator's word that the nodes have forgotten no lock."""
-        self.call(library.factory_vouch)
+        self.call(library.factory_trust_nodes)
 
     def close(self) -> None:
         """Close them; again is harmless."""

@@ -49,12 +49,12 @@ class BaseFactory:
         """
         return self._connections.check()
 
-    def vouch(self) -> None:
+    def trust_nodes(self) -> None:
         """Give the operator's word that the nodes have forgotten no lock, so that those that are connected vote at once.
 
         For a fresh set of nodes with the option ``restart_guard`` set to ``strict``. A new factory contacts all nodes first.
         """
-        self._connections.vouch()
+        self._connections.trust_nodes()
 
     def set_credentials(self, username: str | None, password: str) -> None:
         """Set who logs in at all nodes from now on, in place of the users and passwords in `connection_details`.

@@ -17,18 +17,18 @@ use crate::ReentrantLock;
 
 /// A holder of the lock on one resource that may acquire it again while it holds it: a re-entrant lock.
 ///
-/// Made by redlock_holder_new(), freed by redlock_holder_free(). It counts: the first acquire takes the lock, the last release gives
+/// Made by redlock_reentrant_new(), freed by redlock_reentrant_free(). It counts: the first acquire takes the lock, the last release gives
 /// it back, and those between touch no node. Whoever uses the same holder is the same holder, also from another thread; make one for
 /// each party that is to be kept apart. Any number of threads may use it at once. It does not need its factory's handle to live, but
 /// takes no lock after redlock_factory_free(). After a fork it belongs to the parent alone: in the child every operation on it answers
 /// `REDLOCK_ERR_FORKED`.
-pub struct redlock_holder;
+pub struct redlock_reentrant;
 
-pub(super) struct HolderHandle(ReentrantLock);
+pub(super) struct ReentrantHandle(ReentrantLock);
 
-handle!(HolderHandle, redlock_holder, 6, "holder");
+handle!(ReentrantHandle, redlock_reentrant, 6, "holder");
 
-impl Ends for HolderHandle {
+impl Ends for ReentrantHandle {
     fn end(&self) {
         self.0.close();
     }
@@ -41,15 +41,15 @@ impl Ends for HolderHandle {
 /// @param factory the factory; not NULL
 /// @param resource the name of what is locked, as for redlock_acquire(); not NULL. Copied.
 /// @param ttl_ms the TTL in milliseconds with which the lock is taken, as for redlock_acquire()
-/// @param out receives the holder, which the caller frees with redlock_holder_free(); NULL on failure; not NULL itself
+/// @param out receives the holder, which the caller frees with redlock_reentrant_free(); NULL on failure; not NULL itself
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
 /// @return `REDLOCK_OK`; `REDLOCK_ERR_INVALID_ARGUMENT`; `REDLOCK_ERR_SYSTEM`
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn redlock_holder_new(
+pub unsafe extern "C" fn redlock_reentrant_new(
     factory: *mut redlock_factory,
     resource: *const c_char,
     ttl_ms: u64,
-    out: *mut *mut redlock_holder,
+    out: *mut *mut redlock_reentrant,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     // SAFETY: the pointers are what this function's documentation demands of its caller.
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn redlock_holder_new(
             let factory = find::<FactoryHandle>(factory, "factory")?;
             let (resource, ttl) = (text(resource, "resource")?, Duration::from_millis(ttl_ms));
             let holder = ReentrantLock::new(&factory.0, resource, ttl)?;
-            *out = publish(HolderHandle(holder))?;
+            *out = publish(ReentrantHandle(holder))?;
             Ok(())
         })
     }
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn redlock_holder_new(
 
 /// Acquires the lock through a holder, or counts one more when the holder has it already.
 ///
-/// Each success asks for one redlock_holder_release(). The first acquire blocks as redlock_acquire() does; an inner one does not
+/// Each success asks for one redlock_reentrant_release(). The first acquire blocks as redlock_acquire() does; an inner one does not
 /// block and asks no node. While another thread is in a first acquire of the same holder, blocks until that has ended, at most for
 /// `wait_ms`. Any thread.
 ///
@@ -79,15 +79,15 @@ pub unsafe extern "C" fn redlock_holder_new(
 ///         `REDLOCK_ERR_CLOSED` when the holder or its factory is freed meanwhile; `REDLOCK_ERR_FORKED`. On failure the count stays as
 ///         it was.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn redlock_holder_acquire(
-    holder: *mut redlock_holder,
+pub unsafe extern "C" fn redlock_reentrant_acquire(
+    holder: *mut redlock_reentrant,
     wait_ms: i64,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
-            let holder = find::<HolderHandle>(holder, "holder")?;
+            let holder = find::<ReentrantHandle>(holder, "holder")?;
             holder.0.acquire(wait(wait_ms)?)
         })
     }
@@ -104,12 +104,16 @@ pub unsafe extern "C" fn redlock_holder_acquire(
 ///         lost before, and `REDLOCK_ERR_NO_QUORUM` when too few nodes answered to know; `REDLOCK_ERR_FORKED`;
 ///         `REDLOCK_ERR_INVALID_ARGUMENT`
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn redlock_holder_release(
-    holder: *mut redlock_holder,
+pub unsafe extern "C" fn redlock_reentrant_release(
+    holder: *mut redlock_reentrant,
     err: *mut *mut redlock_error,
 ) -> redlock_status {
     // SAFETY: the pointers are what this function's documentation demands of its caller.
-    unsafe { call::status(err, || find::<HolderHandle>(holder, "holder")?.0.release()) }
+    unsafe {
+        call::status(err, || {
+            find::<ReentrantHandle>(holder, "holder")?.0.release()
+        })
+    }
 }
 
 /// Gives the number of acquires of a holder that have not been released yet.
@@ -119,9 +123,9 @@ pub unsafe extern "C" fn redlock_holder_release(
 /// @param holder the holder
 /// @return the number; 0 when it holds nothing, belongs to the parent process, or `holder` is NULL or freed
 #[unsafe(no_mangle)]
-pub extern "C" fn redlock_holder_count(holder: *const redlock_holder) -> usize {
+pub extern "C" fn redlock_reentrant_count(holder: *const redlock_reentrant) -> usize {
     guard::value(0, || {
-        find::<HolderHandle>(holder, "holder").map_or(0, |handle| handle.0.count())
+        find::<ReentrantHandle>(holder, "holder").map_or(0, |handle| handle.0.count())
     })
 }
 
@@ -132,9 +136,10 @@ pub extern "C" fn redlock_holder_count(holder: *const redlock_holder) -> usize {
 /// @param holder the holder
 /// @return the milliseconds; 0 when nothing is held any more, or `holder` is NULL or freed
 #[unsafe(no_mangle)]
-pub extern "C" fn redlock_holder_validity_ms(holder: *const redlock_holder) -> i64 {
+pub extern "C" fn redlock_reentrant_validity_ms(holder: *const redlock_reentrant) -> i64 {
     guard::value(0, || {
-        find::<HolderHandle>(holder, "holder").map_or(0, |handle| milliseconds(handle.0.validity()))
+        find::<ReentrantHandle>(holder, "holder")
+            .map_or(0, |handle| milliseconds(handle.0.validity()))
     })
 }
 
@@ -145,9 +150,9 @@ pub extern "C" fn redlock_holder_validity_ms(holder: *const redlock_holder) -> i
 /// @param holder the holder
 /// @return the fence; 0 with the option "fencing" set to "off", when nothing is held, or when `holder` is NULL or freed
 #[unsafe(no_mangle)]
-pub extern "C" fn redlock_holder_fence(holder: *const redlock_holder) -> u64 {
+pub extern "C" fn redlock_reentrant_fence(holder: *const redlock_reentrant) -> u64 {
     guard::value(0, || {
-        find::<HolderHandle>(holder, "holder").map_or(0, |handle| handle.0.fence())
+        find::<ReentrantHandle>(holder, "holder").map_or(0, |handle| handle.0.fence())
     })
 }
 
@@ -157,14 +162,14 @@ pub extern "C" fn redlock_holder_fence(holder: *const redlock_holder) -> u64 {
 /// Does not block; any thread.
 ///
 /// @param holder the holder; not NULL
-/// @param queue the queue that the event `REDLOCK_EVENT_LOST` goes to; NULL for no event: redlock_holder_validity_ms() tells
+/// @param queue the queue that the event `REDLOCK_EVENT_LOST` goes to; NULL for no event: redlock_reentrant_validity_ms() tells
 /// @param id a number for the event to carry; need not differ from those of operations
 /// @param err receives the error on failure, to be freed with redlock_error_free(), NULL on success; may be NULL
 /// @return `REDLOCK_OK`; `REDLOCK_ERR_RELEASED` when it holds nothing; `REDLOCK_ERR_EXPIRED` when its lock is lost;
 ///         `REDLOCK_ERR_FORKED`; `REDLOCK_ERR_INVALID_ARGUMENT`
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn redlock_holder_keep_alive(
-    holder: *mut redlock_holder,
+pub unsafe extern "C" fn redlock_reentrant_keep_alive(
+    holder: *mut redlock_reentrant,
     queue: *mut redlock_queue,
     id: u64,
     err: *mut *mut redlock_error,
@@ -172,7 +177,7 @@ pub unsafe extern "C" fn redlock_holder_keep_alive(
     // SAFETY: the pointers are what this function's documentation demands of its caller.
     unsafe {
         call::status(err, || {
-            let holder = find::<HolderHandle>(holder, "holder")?;
+            let holder = find::<ReentrantHandle>(holder, "holder")?;
             if queue.is_null() {
                 return holder.0.keep_alive_silently();
             }
@@ -189,6 +194,6 @@ pub unsafe extern "C" fn redlock_holder_keep_alive(
 ///
 /// @param holder the holder, or NULL
 #[unsafe(no_mangle)]
-pub extern "C" fn redlock_holder_free(holder: *mut redlock_holder) {
-    guard::value((), || free::<HolderHandle>(holder));
+pub extern "C" fn redlock_reentrant_free(holder: *mut redlock_reentrant) {
+    guard::value((), || free::<ReentrantHandle>(holder));
 }

@@ -16,12 +16,12 @@ static bool every_node_is_kept_out(redlock_factory *factory) {
   return kept_out == node_count();
 }
 
-static void nobody_to_vouch_for(void) {
+static void nobody_to_trust(void) {
   // Nothing listens on port 1.
   const char *const nowhere = "redis://127.0.0.1:1";
   redlock_factory *factory = NULL;
   OK(redlock_factory_new(&nowhere, 1, NULL, &factory, &err));
-  FAILS(redlock_factory_vouch(factory, &err), REDLOCK_ERR_NO_QUORUM, "connected");
+  FAILS(redlock_factory_trust_nodes(factory, &err), REDLOCK_ERR_NO_QUORUM, "connected");
   redlock_factory_free(factory);
 }
 
@@ -34,10 +34,10 @@ static void acquire_and_release(redlock_factory *factory) {
 
 int main(void) {
   redlock_factory *factory = new_factory_with("restart_guard", "strict");
-  nobody_to_vouch_for();
+  nobody_to_trust();
   WAIT_UNTIL(every_node_is_kept_out(factory));
   CHECK(locks_on_nodes() == 0);
-  OK(redlock_factory_vouch(factory, &err));
+  OK(redlock_factory_trust_nodes(factory, &err));
   acquire_and_release(factory);
   // It counts for whoever comes later, too.
   redlock_factory *newcomer = new_factory_with("restart_guard", "strict");
