@@ -80,6 +80,10 @@ fuzz: ## Run every fuzzer for MINUTES=10 each
 test-rust: ## Run the tests of the crate alone
 	$(CARGO) test --locked --package libredlock --no-fail-fast
 
+.PHONY: simulate
+simulate: ## Run the protocol in virtual time, with fresh seeds for MINUTES=10
+	$(CARGO) run --locked --release --package simulation -- --minutes $(MINUTES)
+
 .PHONY: sanitize
 sanitize: ## Run ThreadSanitizer, memcheck and Miri
 	scripts/sanitize
