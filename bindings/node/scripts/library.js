@@ -26,7 +26,10 @@ function installedVersion() {
 
 function build() {
   const target = process.env.CARGO_TARGET_DIR ?? "target";
-  const built = spawnSync("cargo", ["rustc", "--release", "--locked", "--lib", "--crate-type", "cdylib"], { cwd: repository, stdio: "inherit" });
+  const built = spawnSync("cargo", ["rustc", "--release", "--locked", "--lib", "--crate-type", "cdylib"], {
+    cwd: repository,
+    stdio: "inherit",
+  });
   if (built.status !== 0) {
     const why = built.error ? `: ${built.error.message}` : "";
     throw new Error(`libredlock is not installed, and cargo could not build it${why}; see Install in the README`);
