@@ -4,12 +4,13 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 
 use hostile::{Client, Exchange, Flow, Peer, Relay, relay, wire};
 use testkit::Server;
 
 use crate::common::{
-    Bystander, FLOOD, HASTY, MOST_MEMORY_KIB, client, eventually, is_modest, occupied,
+    Bystander, FLOOD, HASTY, MOST_MEMORY_KIB, PATIENCE, client, eventually, is_modest, occupied,
     set_up_length,
 };
 
@@ -51,17 +52,15 @@ pub fn endless_replies_to_a_lock_are_cut_off() {
 /// An endless reply at this place of the dialogue: the client must end the connection, and keep little of it.
 fn endless_reply(server: &Server, index: usize, head: &'static str, chunk: &'static str) {
     let client = client();
-    let cut_off = Arc::new(AtomicUsize::new(0));
+    let (tell, ended) = mpsc::channel();
     let relay = Relay::to(server, {
-        let cut_off = Arc::clone(&cut_off);
         move |exchange, peer| {
             if exchange.index != index || exchange.connection > 0 {
                 return relay::pass(exchange, peer);
             }
             peer.send(head.as_bytes());
-            if peer.flood(chunk.as_bytes(), FLOOD).is_some() {
-                cut_off.store(1, Ordering::SeqCst);
-            }
+            tell.send(peer.flood(chunk.as_bytes(), FLOOD).is_some())
+                .unwrap();
             Flow::Close
         }
     });
@@ -71,9 +70,9 @@ fn endless_reply(server: &Server, index: usize, head: &'static str, chunk: &'sta
     let asked = client.ask("try f r 60000");
     eventually("the connection to end", || relay.accepted() > 1);
     client.answer(asked);
-    assert_eq!(
-        cut_off.load(Ordering::SeqCst),
-        1,
+    // The relay notices later than the client.
+    assert!(
+        ended.recv_timeout(PATIENCE).unwrap(),
         "{head:?} and {chunk:?} without end in place of reply {index} of a set-up: it read {FLOOD} bytes of it"
     );
     is_modest(&client);
