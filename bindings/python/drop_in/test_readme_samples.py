@@ -16,7 +16,7 @@ from helpers import blocks, run_python, wait_until
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[None]:
     """Those that the README starts."""
-    code = blocks("sh")[1] + "wait"
+    code = next(code for code in blocks("sh") if "redis-server" in code) + "wait"
     shell = subprocess.Popen(["bash", "-c", code], cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         for port in (7001, 7002, 7003):
