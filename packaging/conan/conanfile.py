@@ -44,7 +44,7 @@ class LibredlockConan(ConanFile):
             # What Cargo.toml names as members must be there too; the tests are not built.
             for pattern in ("Cargo.*", "build.rs", "cbindgen.toml", "CMakeLists.txt", "README.md", "LICENSE-*", "CHANGELOG.md",
                             "src/*", "include/*", "cmake/*", "bindings/c/*", "examples/*.rs", "tests/*.rs", "tests/across/rust/*",
-                            "tests/hostile/*", "tests/model/*", "tests/testkit/*"):
+                            "tests/hostile/*", "tests/model/*", "tests/simulation/*", "tests/testkit/*"):
                 copy(self, pattern, root, self.export_sources_folder, excludes=("*/target/*",))
 
     def source(self):
