@@ -319,6 +319,7 @@ impl<H: Host> Machine<H> {
 
     /// A defect struck in mid-turn: whoever waits is told, rather than left waiting.
     pub(crate) fn fail_everything(&mut self) {
+        self.taken = Taken::default();
         for key in self.operations.keys() {
             if let Some(mut operation) = self.operations.remove(key)
                 && operation.phase != Phase::Ended

@@ -415,7 +415,8 @@ impl Core {
     fn send(&mut self, id: ConnectionId) {
         if let Err(error) = self.try_to_send(id) {
             // A server that hangs up has said why, and may have answered before: that is read first.
-            self.receive((id.place, id.node), true);
+            let at = (id.place, id.node);
+            self.contained(at, |core| core.receive(at, true));
             self.broken(id, &error);
         }
     }
