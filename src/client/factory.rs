@@ -17,7 +17,7 @@ use crate::driver::credentials::Credentials;
 use crate::driver::entropy::fresh_token;
 use crate::driver::open_set::OpenSet;
 use crate::driver::runtime;
-use crate::driver::ticket::{Caller, EventKind, Outcome, Ticket};
+use crate::driver::ticket::{EventKind, Outcome, Ticket};
 use crate::driver::tls::Verify;
 use crate::error::{Error, Result, Status};
 use crate::log::{self, Level};
@@ -25,7 +25,6 @@ use crate::protocol::node::secret::Secret;
 use crate::protocol::node::target::Target;
 use crate::protocol::node::text;
 use crate::protocol::nodes::NodeHealth;
-use crate::protocol::operation::Asker;
 use crate::protocol::rules::quorum::MAX_NODES;
 use crate::protocol::settings::Settings;
 
@@ -202,7 +201,7 @@ impl Factory {
         let ttl_ms = check_ttl(ttl, &set)?;
         let target = self.target(resources)?;
         let ticket = Ticket::for_caller(&set);
-        let asker = Asker::Waiting(Caller::Ticket(Arc::clone(&ticket)));
+        let asker = ticket.asker();
         let (nodes, token) = (Arc::clone(&set.nodes), fresh_token()?);
         let operation = Operation::acquire(nodes, asker, target, ttl_ms, give_up_at, token);
         Ok((operation, ticket))
@@ -238,7 +237,7 @@ impl Factory {
     fn is_locked_operation(&self, resource: &str) -> Result<(Operation, Arc<Ticket>)> {
         let (set, target) = (self.open_set()?, self.target(&[resource])?);
         let ticket = Ticket::for_caller(&set);
-        let asker = Asker::Waiting(Caller::Ticket(Arc::clone(&ticket)));
+        let asker = ticket.asker();
         let operation = Operation::is_locked(Arc::clone(&set.nodes), asker, target);
         Ok((operation, ticket))
     }

@@ -13,10 +13,9 @@ use crate::driver::held::Held;
 use crate::driver::loss::{Notice, OnLoss};
 use crate::driver::open_set::OpenSet;
 use crate::driver::runtime;
-use crate::driver::ticket::{Caller, EventKind, Outcome, Ticket};
+use crate::driver::ticket::{EventKind, Outcome, Ticket};
 use crate::error::{Error, Result, Status};
 use crate::protocol::grant::Grant;
-use crate::protocol::operation::Asker;
 use crate::protocol::rules::validity;
 
 /// A lock of at least this TTL, in ms, is extended so late that a few milliseconds do not matter.
@@ -70,7 +69,7 @@ impl Lock {
         self.check_owner()?;
         self.begin_release()?;
         let ticket = Ticket::for_caller(self.set());
-        let asker = Asker::Waiting(Caller::Ticket(Arc::clone(&ticket)));
+        let asker = ticket.asker();
         let operation = runtime::release(self.grant(), asker);
         Ok((operation, ticket))
     }
@@ -128,7 +127,7 @@ impl Lock {
     fn extend_operation(&self, ttl: Duration) -> Result<(Operation, Arc<Ticket>)> {
         let ttl_ms = self.check_extend(ttl)?;
         let ticket = Ticket::for_caller(self.set());
-        let asker = Asker::Waiting(Caller::Ticket(Arc::clone(&ticket)));
+        let asker = ticket.asker();
         let operation = Operation::extend(self.grant(), asker, ttl_ms);
         Ok((operation, ticket))
     }

@@ -7,7 +7,7 @@ use crate::driver::core::{Operation, Request, Threads};
 use crate::driver::open_set::OpenSet;
 use crate::driver::queue::QueueState;
 use crate::driver::runtime;
-use crate::driver::ticket::{Caller, EventKind};
+use crate::driver::ticket::EventKind;
 use crate::error::Result;
 use crate::protocol::operation::Asker;
 
@@ -65,7 +65,7 @@ impl Queue {
         make: impl FnOnce(Asker<Threads>) -> Result<Operation>,
     ) -> Result<()> {
         let ticket = self.state().enlist(set, id, kind)?;
-        let begun = make(Asker::Waiting(Caller::Ticket(ticket))).and_then(|operation| {
+        let begun = make(ticket.asker()).and_then(|operation| {
             runtime::get()?.submit(operation);
             Ok(())
         });

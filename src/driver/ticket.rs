@@ -10,7 +10,9 @@ use super::unlocked::Unlocked;
 use crate::error::Error;
 use crate::fork;
 use crate::protocol::grant::Grant;
+use crate::protocol::host::Host;
 use crate::protocol::nodes::NodeHealth;
+use crate::protocol::operation::Asker;
 use crate::protocol::outcome;
 use crate::protocol::slab::Key;
 use crate::sync::{call_out, lock};
@@ -136,6 +138,11 @@ impl Ticket {
         kind: EventKind,
     ) -> Arc<Ticket> {
         Ticket::new(set, Sink::Queue { queue, id, kind })
+    }
+
+    /// Who asks for the operation that this is for, and waits for it.
+    pub(crate) fn asker<H: Host<Caller = Caller>>(self: &Arc<Self>) -> Asker<H> {
+        Asker::Waiting(Caller::Ticket(Arc::clone(self)))
     }
 
     fn new(set: &Arc<OpenSet>, sink: Sink) -> Arc<Ticket> {

@@ -108,25 +108,29 @@ impl<H: Host> Machine<H> {
     fn go_on_setting_up(&mut self, id: ConnectionId, count: usize) {
         let now = self.now;
         let at = (id.place, id.node);
-        let timeout = self.connect_timeout(id.place);
         let Some(Link::SettingUp(it)) = self.current(id).map(|node| &mut node.link) else {
             return;
         };
         match it.setup.received(count, now) {
             Ok(Progress::Waiting) => {}
-            Ok(Progress::NextFlight) => {
-                let deadline = now.saturating_add(timeout);
-                it.deadline = deadline;
-                let timer = Timer::SetUp {
-                    set: id.place,
-                    node: id.node,
-                    epoch: id.epoch,
-                };
-                self.timers.set(deadline, timer);
-                self.is_to_send(at);
-            }
+            Ok(Progress::NextFlight) => self.send_flight(id),
             Ok(Progress::Done(ready)) => self.set_up(at, *ready),
             Err(error) => self.attempt_failed(at, error),
+        }
+    }
+
+    /// A flight of the set-up is packed: it is to be sent, and must be answered in time.
+    pub(super) fn send_flight(&mut self, id: ConnectionId) {
+        let deadline = self.now.saturating_add(self.connect_timeout(id.place));
+        if let Some(Link::SettingUp(it)) = self.current(id).map(|node| &mut node.link) {
+            it.deadline = deadline;
+            let timer = Timer::SetUp {
+                set: id.place,
+                node: id.node,
+                epoch: id.epoch,
+            };
+            self.timers.set(deadline, timer);
+            self.is_to_send((id.place, id.node));
         }
     }
 

@@ -126,7 +126,7 @@ impl<H: Host> Machine<H> {
     /// There is a connection, just now: bytes can be sent and received.
     pub(crate) fn connected(&mut self, now: Nanos, id: ConnectionId, connected: Connected) {
         self.now = now;
-        let at @ (place, index) = (id.place, id.node);
+        let (place, index) = (id.place, id.node);
         let nonce = self.entropy.random();
         if self.current(id).is_none() {
             return;
@@ -137,7 +137,6 @@ impl<H: Host> Machine<H> {
         let node = &mut set.nodes[index];
         let terms = set.settings.terms(&self.channels, place);
         let superseded = node.superseded.clone();
-        let deadline = now.saturating_add(set.settings.connect_timeout());
         node.link = Link::SettingUp(Box::new(SettingUp {
             setup: Setup::new(
                 Arc::clone(&node.config),
@@ -147,17 +146,11 @@ impl<H: Host> Machine<H> {
                 now,
                 nonce,
             ),
-            deadline,
+            deadline: now,
             peer: connected.peer,
             wall_offset_us: connected.wall_offset_us,
         }));
-        let timer = Timer::SetUp {
-            set: place,
-            node: index,
-            epoch: id.epoch,
-        };
-        self.timers.set(deadline, timer);
-        self.is_to_send(at);
+        self.send_flight(id);
     }
 
     /// There is no connection to be had.
